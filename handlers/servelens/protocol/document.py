@@ -1,0 +1,158 @@
+"""What a caller is answered: frozen, detached from the model, and with its provenance.
+
+A field marked `absent_when_none` is a key that stands in the document only when it was asked for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple
+
+from servelens.protocol.problem import Problem
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Tensor = NDArray[Any]
+else:
+
+    class Tensor:
+        """Stands for a NumPy array in these declarations; this module itself needs no NumPy."""
+
+
+WHEN_ASKED = {"absent_when_none": True}
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    name: str
+    version: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class InputRef:
+    """Where the model looked: in the photo as shown, after EXIF transposition."""
+
+    width: int
+    height: int
+    crop: Tuple[int, int, int, int]
+    size: Tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    index: int
+    label: str
+    probability: float
+    logit: float
+
+
+@dataclass(frozen=True)
+class ClassRef:
+    index: int
+    label: str
+
+
+@dataclass(frozen=True)
+class TargetRef:
+    index: int
+    label: str
+    versus: Optional[ClassRef] = field(default=None, metadata=WHEN_ASKED)
+
+
+@dataclass(frozen=True)
+class Statistics:
+    mean: float
+    std: float
+    sparsity: float
+    max: float
+    min: float
+    active_channels: int
+    num_channels: int
+    spatial_size: Tuple[int, ...]
+    dead_channels: int
+
+
+@dataclass(frozen=True)
+class Channel:
+    index: int
+    mean: float
+
+
+@dataclass(frozen=True)
+class NextPage:
+    channels: Tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Activation:
+    layer: str
+    shape: Optional[Tuple[int, ...]] = None
+    statistics: Optional[Statistics] = None
+    channels: Tuple[Channel, ...] = ()
+    maps: Optional[Tensor] = None
+    next: Optional[NextPage] = None
+    problem: Optional[Problem] = None
+
+
+@dataclass(frozen=True)
+class Attribution:
+    method: str
+    layer: Optional[str] = None
+    target: Optional[TargetRef] = None
+    signed: bool = False
+    map: Optional[Tensor] = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    convergence_delta: Optional[float] = None
+    trust: Optional[Mapping[str, Any]] = None
+    image: Optional[str] = None
+    problem: Optional[Problem] = None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Images through the model for this request, and where the time of its batch went."""
+
+    forwards: int
+    backwards: int
+    ms: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Document:
+    """A lens document."""
+
+    lens: int
+    id: Optional[str]
+    model: ModelRef
+    input: InputRef
+    predictions: Tuple[Prediction, ...]
+    activations: Tuple[Activation, ...]
+    attributions: Tuple[Attribution, ...]
+    cost: Cost
+    problems: Optional[Tuple[Problem, ...]] = field(default=None, metadata=WHEN_ASKED)
+
+
+def to_wire(value: Any) -> Any:
+    """Dataclasses as plain dicts and lists; anything else, tensors included, as it is."""
+    if isinstance(value, Problem):
+        return value.to_wire()
+    if dataclasses.is_dataclass(value):
+        return _fields_to_wire(value)
+    if isinstance(value, Mapping):
+        return {key: to_wire(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_wire(item) for item in value]
+    return value
+
+
+def _fields_to_wire(value: Any) -> Dict[str, Any]:
+    wire = {}
+    for declared in dataclasses.fields(value):
+        item = getattr(value, declared.name)
+        if item is None and declared.metadata.get("absent_when_none"):
+            continue
+        wire[declared.name] = to_wire(item)
+    return wire

@@ -1,0 +1,276 @@
+"""What may be asked, key by key, and what is said of what may not."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from servelens.protocol import (
+    KEYS,
+    ActivationsRequest,
+    MethodRequest,
+    Problem,
+    ProblemError,
+    Request,
+    read_form_value,
+    read_request,
+    shorten,
+)
+
+IMAGE = b"\x89PNG"
+
+# For each key values that it takes, in JSON's own types.
+GOOD: dict[str, list[Any]] = {
+    "top_k": [1, 1000],
+    "target": ["predicted", 7, "7", "top:3", [1, "cat"], {"class": 1, "versus": "cat"}],
+    "explain": [True, "grad_cam", ["grad_cam", {"method": "saliency", "target": 2}]],
+    "activations": [True, "layer4", ["layer1", "layer4*"], {"channels": "all", "maps": False}],
+    "format": ["json", "npz"],
+    "dtype": ["auto", "float32"],
+    "stream": [True, False],
+    "describe": [True, False],
+    "budget_ms": [0, 1.5, 1e6],
+    "seed": [0, 2**63 - 1],
+    "id": ["", "a" * 128],
+    "weights": ["fc", ["fc", "conv"]],
+    "ablate": [[{"layer": "conv", "channels": [1]}]],
+    "rank_channels": [{"layer": "conv"}],
+    "receptive_field": [{"layer": "conv", "channel": 1, "position": None}],
+    "trust": [True, "full"],
+    "mask": ["iVBORw0KGgo="],
+    "part": [{"index": 0, "of": 4}],
+    "render": [True],
+}
+BAD: dict[str, list[Any]] = {
+    "top_k": [0, -1, 1.5, "5", True, [], {}],
+    "target": [1.5, True, [], {}, {"class": 1}, {"class": 1, "versus": 2.5}, [[1]], [None]],
+    "explain": [1, 1.5, [], {}, [1], {"method": 1}, {"layer": "x"}, [["grad_cam"]]],
+    "activations": [1, [], [1], {"channels": 0}, {"channels": "some"}, {"sort_by": "size"}],
+    "format": ["NPZ", 1, True, ["npz"]],
+    "dtype": ["float16", 16, {}],
+    "stream": ["true", 1, 0, []],
+    "describe": ["yes", 1],
+    "budget_ms": [-1, "10", True, math.nan, math.inf, 10**400, []],
+    "seed": [-1, 2**63, 0.5, "0", False],
+    "id": [7, True, "a" * 129, [], "\ud800"],
+    "weights": [1, [], [1], {}],
+    "ablate": [{}, [], [1], "conv"],
+    "rank_channels": ["conv", []],
+    "receptive_field": ["conv", 1],
+    "trust": ["half", 1, []],
+    "mask": [1, {}],
+    "part": [1, []],
+    "render": [1, "true"],
+}
+
+
+def problem_of(values: dict[str, Any], image: bytes | None = IMAGE) -> Problem:
+    with pytest.raises(ProblemError) as caught:
+        read_request(values, image)
+    return caught.value.problem
+
+
+def test_the_examples_here_cover_every_key() -> None:
+    names = [key.name for key in KEYS]
+    assert sorted(GOOD) == sorted(BAD) == sorted(names)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(n, v) for n, vs in GOOD.items() for v in vs], ids=shorten
+)
+def test_a_good_value_is_taken(name: str, value: Any) -> None:
+    assert isinstance(read_request({name: value}, IMAGE), Request)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(n, v) for n, vs in BAD.items() for v in vs], ids=shorten
+)
+def test_a_bad_value_is_named_with_its_place(name: str, value: Any) -> None:
+    found = problem_of({name: value})
+    assert (found.type, found.code) == ("bad_value", 400)
+    assert found.where is not None
+    assert found.where.startswith(name)
+    assert name in found.message
+    assert len(found.message) < 1000
+
+
+@pytest.mark.parametrize(
+    ("values", "where"),
+    [
+        ({"explain": ["grad_cam", {"method": 3}]}, "explain[1].method"),
+        ({"explain": {"layer": "conv"}}, "explain.method"),
+        ({"explain": [{"method": "x", "layer": "a", "layers": ["b"]}]}, "explain[0]"),
+        ({"activations": {"layers": ["a", 2]}}, "activations.layers[1]"),
+        ({"target": [0, {"class": 1, "versus": None}]}, "target[1].versus"),
+    ],
+)
+def test_the_place_of_a_nested_value_is_its_path(values: dict[str, Any], where: str) -> None:
+    found = problem_of(values)
+    assert (found.type, found.where) == ("bad_value", where)
+
+
+def test_null_is_a_key_that_was_left_out() -> None:
+    nothing = dict.fromkeys(key.name for key in KEYS)
+    assert read_request(nothing, IMAGE) == read_request({}, IMAGE)
+
+
+def test_an_unknown_key_is_named_with_the_nearest_one() -> None:
+    found = problem_of({"explian": True})
+    assert (found.type, found.where) == ("unknown_key", "explian")
+    assert found.hint == "did you mean 'explain'?"
+
+
+def test_an_unknown_key_inside_a_value_is_named_with_its_path() -> None:
+    found = problem_of({"activations": {"chanels": 4}})
+    assert (found.type, found.where) == ("unknown_key", "activations.chanels")
+    assert found.hint == "did you mean 'channels'?"
+
+
+@pytest.mark.parametrize("name", ["x" * 10_000, "a\r\nb", "\ud800", "", "ключ\x00"])
+def test_a_strange_key_is_quoted_and_short(name: str) -> None:
+    for values in ({name: 1}, {"activations": {name: 1}}):
+        found = problem_of(values)
+        assert found.type == "unknown_key"
+        assert found.where is not None
+        text = found.message + found.where + (found.hint or "")
+        assert len(text) < 600
+        assert text.isprintable()
+
+
+def test_a_stream_is_not_npz() -> None:
+    found = problem_of({"stream": True, "format": "npz"})
+    assert (found.type, found.where) == ("bad_value", "format")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (True, None),
+        (False, ()),
+        ("saliency", (MethodRequest("saliency", where="explain"),)),
+        (
+            ["saliency", {"method": "grad_cam", "layer": "conv", "target": "top:2", "relu": False}],
+            (
+                MethodRequest("saliency", where="explain[0]"),
+                MethodRequest("grad_cam", ("conv",), ("top:2",), {"relu": False}, "explain[1]"),
+            ),
+        ),
+        (
+            {"method": "grad_cam", "layers": ["a", "b"]},
+            (MethodRequest("grad_cam", ("a", "b"), where="explain"),),
+        ),
+    ],
+)
+def test_explain_is_read_in_each_of_its_forms(value: Any, expected: Any) -> None:
+    assert read_request({"explain": value}, IMAGE).explain == expected
+
+
+def test_without_a_word_explain_is_what_the_door_says() -> None:
+    assert read_request({}, IMAGE).explain == ()
+    assert read_request({}, IMAGE, explain_by_default=True).explain is None
+    assert read_request({"explain": False}, IMAGE, explain_by_default=True).explain == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (False, None),
+        (True, ActivationsRequest()),
+        ("conv", ActivationsRequest(layers=("conv",))),
+        (["a", "b*"], ActivationsRequest(layers=("a", "b*"))),
+        (
+            {"layers": ["a"], "channels": [3, 1], "sort_by": "random", "statistics": False},
+            ActivationsRequest(("a",), (3, 1), "random", statistics=False),
+        ),
+    ],
+)
+def test_activations_are_read_in_each_of_their_forms(value: Any, expected: Any) -> None:
+    assert read_request({"activations": value}, IMAGE).activations == expected
+
+
+def test_what_no_capability_answers_yet_is_noted_where_it_is_asked() -> None:
+    asked = {"weights": "fc", "trust": False, "render": True, "top_k": 2}
+    assert read_request(asked, IMAGE).unanswered == {"weights", "render"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("target", "7", 7),
+        ("target", '"7"', "7"),
+        ("target", "crane", "crane"),
+        ("target", '["7", 7]', ["7", 7]),
+        ("target", "a,b", "a,b"),
+        ("target", "NaN", "NaN"),
+        ("explain", "true", True),
+        ("explain", "grad_cam", "grad_cam"),
+        ("explain", "grad_cam, saliency,", ["grad_cam", "saliency"]),
+        ("explain", '{"method": "grad_cam"}', {"method": "grad_cam"}),
+        ("activations", "layer1,layer2", ["layer1", "layer2"]),
+        ("activations", "0,3", ["0", "3"]),
+        ("weights", "a,b", "a,b"),
+        ("top_k", "3", 3),
+        ("budget_ms", "-Infinity", "-Infinity"),
+        ("seed", "1" * 30, "1" * 30),
+        ("id", "7", "7"),
+        ("id", '{"a": 1}', '{"a": 1}'),
+        ("id", "true", "true"),
+    ],
+)
+def test_a_form_field_is_json_where_it_parses_and_else_text(
+    name: str, text: str, expected: Any
+) -> None:
+    read = read_form_value(name, text)
+    assert read == expected
+    assert type(read) is type(expected)
+
+
+def test_a_form_field_that_nests_too_deeply_is_text() -> None:
+    assert read_form_value("target", "[" * 200_000) == "[" * 200_000
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=12,
+)
+key_names = st.sampled_from([key.name for key in KEYS])
+
+
+@given(st.dictionaries(key_names | st.text(), json_values, max_size=4), st.booleans())
+def test_no_json_object_brings_anything_but_a_request_or_a_problem(
+    values: dict[str, Any], explains: bool
+) -> None:
+    try:
+        assert isinstance(read_request(values, None, explain_by_default=explains), Request)
+    except ProblemError as error:
+        assert error.problem.code == 400
+        assert len(str(error.problem.to_wire())) < 5000
+
+
+@given(key_names | st.text(), st.text())
+def test_no_form_field_brings_anything_but_a_request_or_a_problem(name: str, text: str) -> None:
+    try:
+        read_request({name: read_form_value(name, text)}, None)
+    except ProblemError as error:
+        assert error.problem.code == 400
+
+
+@given(json_values)
+def test_a_shortened_value_is_one_printable_line(value: Any) -> None:
+    text = shorten(value)
+    assert len(text) <= 60
+    assert text.isprintable()
+
+
+def test_a_huge_value_is_shortened_by_looking_at_its_beginning() -> None:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert shorten(deep) == "[[[[...]]]]"
+    assert shorten(10**5000) == "an integer of 16610 bits"
+    assert shorten({"a": [1, {"b": "c" * 10**7}]}).startswith("{'a': [1, {'b': 'ccc")
