@@ -1,0 +1,132 @@
+"""From findings to a document, within the bytes that an answer may have.
+
+Maps of attributions are never cut. Activations are: an entry carries the channels that still fit
+and says which ones to ask for next, so that nothing is lost silently.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import List, Tuple
+
+import torch
+
+from servelens.engine.features.channels import channel_means, select_channels
+from servelens.engine.features.statistics import statistics
+from servelens.engine.findings import Findings
+from servelens.engine.jobs import ActivationAsk, MapAsk
+from servelens.engine.paging import Allowance
+from servelens.engine.passes import not_given
+from servelens.engine.targets import Chosen, Classes
+from servelens.protocol import (
+    VERSION,
+    Activation,
+    ActivationsRequest,
+    Attribution,
+    Channel,
+    Cost,
+    Document,
+    ModelRef,
+    NextPage,
+    Problem,
+)
+
+
+def write_document(
+    found: Findings, model: ModelRef, classes: Classes, response_bytes: int
+) -> Document:
+    """Raises response_too_large where even the smallest page does not fit."""
+    job, request = found.job, found.job.request
+    document = Document(
+        lens=VERSION,
+        id=request.id,
+        model=model,
+        input=job.view.ref,
+        predictions=tuple(found.ranked[: job.top_k]),
+        cost=Cost(
+            forwards=1,
+            backwards=len(found.targets),
+            ms={"preprocess": round(job.preprocess_ms, 3), "compute": round(found.compute_ms, 3)},
+        ),
+        activations=(),
+        attributions=tuple(
+            _attribution(found, index, ask, chosen, classes)
+            for index, ask in enumerate(job.maps)
+            for chosen in ask.choose(found.ranking)
+        ),
+        problems=job.problems or None,
+    )
+    if job.is_bare:
+        return document
+    allowance = Allowance(response_bytes, request)
+    allowance.take_skeleton(document)
+    return dataclasses.replace(document, activations=tuple(_activations(found, allowance)))
+
+
+def map_position(found: Findings, ask: int, chosen: Chosen) -> int:
+    """Where in the document's attributions the map of this ask and target stands."""
+    before = sum(len(earlier.choose(found.ranking)) for earlier in found.job.maps[:ask])
+    return before + found.job.maps[ask].choose(found.ranking).index(chosen)
+
+
+def _attribution(
+    found: Findings, index: int, ask: MapAsk, chosen: Chosen, classes: Classes
+) -> Attribution:
+    found_map = found.maps.get((index, chosen))
+    return Attribution(
+        method=ask.method.name,
+        layer=None if ask.layer is None else str(ask.layer),
+        target=classes.ref(chosen),
+        signed=ask.method.signed if found_map is None else found_map.signed,
+        map=None if found_map is None else found_map.values,
+        params=ask.params,
+        problem=ask.problem or found.troubles.get((index, chosen)),
+    )
+
+
+def _activations(found: Findings, allowance: Allowance) -> List[Activation]:
+    asked = found.job.request.activations
+    if asked is None:
+        return []
+    wanted = {ask: _wanted(found, ask, asked) for ask in found.job.activations}
+    allowance.take_entries(list(wanted.values()))
+    entries = [_activation(found, ask, asked, wanted[ask], allowance) for ask in wanted]
+    paged = [entry for entry in entries if entry.next is not None]
+    if paged and not any(entry.channels for entry in entries):
+        first = next(ask.layer for ask, channels in wanted.items() if channels)
+        allowance.refuse_empty_page(found.activations[first])
+    return entries
+
+
+def _wanted(found: Findings, ask: ActivationAsk, asked: ActivationsRequest) -> Tuple[int, ...]:
+    values = found.activations.get(ask.layer)
+    if values is None:
+        return ()
+    relevance = found.relevance.get(ask.layer)
+    return select_channels(values, relevance, asked.channels, asked.sort_by, found.job.request.seed)
+
+
+def _activation(
+    found: Findings,
+    ask: ActivationAsk,
+    asked: ActivationsRequest,
+    wanted: Tuple[int, ...],
+    allowance: Allowance,
+) -> Activation:
+    values = found.activations.get(ask.layer)
+    if values is None:
+        return Activation(layer=str(ask.layer), problem=ask.problem or not_given(ask.layer))
+    if not bool(torch.isfinite(values).all()):
+        reason = f"{ask.layer} gave numbers that are not finite on this image"
+        return Activation(layer=str(ask.layer), problem=Problem("unsupported", reason))
+    fitting = allowance.take_channels(values, wanted, maps=asked.maps)
+    carried = values[list(fitting)].float()
+    means = channel_means(carried).tolist()
+    return Activation(
+        layer=str(ask.layer),
+        shape=tuple(values.shape),
+        statistics=statistics(values) if asked.statistics else None,
+        channels=tuple(Channel(index, mean) for index, mean in zip(fitting, means)),
+        maps=carried.cpu().numpy() if asked.maps else None,
+        next=NextPage(wanted[len(fitting) :]) if len(fitting) < len(wanted) else None,
+    )

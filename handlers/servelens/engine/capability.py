@@ -1,0 +1,145 @@
+"""The capability document: all that a caller needs to draw its forms, from card and survey."""
+
+from __future__ import annotations
+
+import platform
+from fnmatch import fnmatchcase
+from typing import Any, Dict, Mapping, Optional
+
+import torch
+
+from servelens import __version__
+from servelens.engine.budget import Limits
+from servelens.engine.folder.card import Card
+from servelens.engine.methods import METHODS, Method
+from servelens.engine.survey import Layer, Survey
+from servelens.engine.targets import Classes
+from servelens.protocol import VERSION
+
+
+def describe(card: Card, survey: Survey, classes: Classes, parameters: int) -> Dict[str, Any]:
+    """What the model is and what may be asked of it; digest and limits are the worker's to add."""
+    default_layer = card.lens.default_layer or survey.default_layer
+    return {
+        "lens": VERSION,
+        "model": {
+            "name": card.name,
+            "title": card.title or card.name,
+            "version": card.version,
+            "architecture": card.model.architecture or card.model.class_name,
+            "parameters": parameters,
+        },
+        "input": {
+            "size": list(card.input.size),
+            "channels": card.input.channels,
+            "mean": list(card.input.mean),
+            "std": list(card.input.std),
+            "resize": card.input.resize,
+            "crop": card.input.crop,
+        },
+        "output": {
+            "head": survey.head.kind,
+            "classes": survey.head.classes,
+            "activation": classes.activation,
+        },
+        "labels": list(classes.labels),
+        "layers": [_layer(layer, _stage_of(layer.name, card, survey)) for layer in survey.layers],
+        "edges": [list(edge) for edge in survey.edges],
+        "default_layer": default_layer,
+        "default_layers": list(card.lens.default_layers or survey.default_layers),
+        "default_plan": list(card.lens.default_plan),
+        "warnings": list(survey.warnings),
+        "methods": [_method(method, survey, default_layer) for method in METHODS.values()],
+    }
+
+
+def with_worker_facts(
+    capability: Mapping[str, Any], digest: str, limits: Limits, device: torch.device
+) -> Dict[str, Any]:
+    """The document with what is known only where the archive runs."""
+    return {
+        **capability,
+        "model": {**capability["model"], "digest": digest},
+        "device": str(device),
+        "limits": {
+            "pixels": limits.pixels,
+            "steps": limits.steps,
+            "layers": limits.layers,
+            "response_bytes": limits.response_bytes,
+            "budget_ms": limits.budget_ms,
+        },
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "captum": _captum_version(),
+            "servelens": __version__,
+        },
+    }
+
+
+def _layer(layer: Layer, stage: Optional[str]) -> Dict[str, Any]:
+    field = layer.receptive_field
+    return {
+        "name": layer.name,
+        "type": layer.type,
+        "stage": stage,
+        "calls": layer.calls,
+        "shape": None if layer.shape is None else list(layer.shape),
+        "stride": layer.stride and list(layer.stride),
+        "kernel": layer.kernel and list(layer.kernel),
+        "parameters": layer.parameters,
+        "leaf": layer.leaf,
+        "receptive_field": field
+        and {
+            "size": list(field.size),
+            "stride": list(field.stride),
+            "offset": list(field.offset),
+            "whole": field.whole,
+        },
+    }
+
+
+def _stage_of(name: str, card: Card, survey: Survey) -> Optional[str]:
+    """The recipe's stages are globs, the survey's are lists of names."""
+    for stage, pattern in card.lens.stages.items():
+        if fnmatchcase(name, pattern) or fnmatchcase(f"{name}.", pattern):
+            return stage
+    if card.lens.stages:
+        return None
+    return next((stage for stage, names in survey.stages.items() if name in names), None)
+
+
+def _method(method: Method, survey: Survey, default_layer: Optional[str]) -> Dict[str, Any]:
+    reason = _why_unsupported(method, survey, default_layer)
+    return {
+        "name": method.name,
+        "title": method.title,
+        "family": method.family,
+        "summary": method.summary,
+        "signed": method.signed,
+        "scope": method.scope,
+        "params": [param.describe() for param in method.params],
+        "supported": reason is None,
+        "reason": reason,
+        "relative_cost": method.relative_cost,
+        "paper": method.paper,
+    }
+
+
+def _why_unsupported(method: Method, survey: Survey, default_layer: Optional[str]) -> Optional[str]:
+    if method.scope != "layer":
+        return None
+    if not survey.hookable:
+        return f"{method.name} reads layers, and TorchScript refuses hooks on them"
+    if default_layer is None and method.spatial_layer:
+        return f"{method.name} needs a layer with a map, and this model has none"
+    return None
+
+
+def _captum_version() -> Optional[str]:
+    try:
+        from importlib.metadata import version
+
+        return version("captum")
+    except Exception:  # metadata can be absent or broken; the answer then is that there is none
+        return None

@@ -1,0 +1,180 @@
+"""Where a request becomes a job: names are resolved and values checked, before any pass."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, List, Mapping, Optional, Sequence, Tuple
+
+from servelens.engine.budget import Limits
+from servelens.engine.features.channels import check_channels
+from servelens.engine.folder.card import InputSpec
+from servelens.engine.geometry import view_photo
+from servelens.engine.jobs import ActivationAsk, Job, MapAsk
+from servelens.engine.layers import Catalogue, LayerRef
+from servelens.engine.methods import METHODS, Method
+from servelens.engine.targets import Classes, TargetRule
+from servelens.protocol import (
+    ActivationsRequest,
+    MethodRequest,
+    Problem,
+    Request,
+    TargetValue,
+    did_you_mean,
+    problem,
+    shorten,
+)
+
+
+class Desk:
+    """Turns requests into jobs for one model."""
+
+    def __init__(
+        self,
+        spec: InputSpec,
+        classes: Classes,
+        catalogue: Catalogue,
+        capability: Mapping[str, Any],
+        default_plan: Tuple[MethodRequest, ...],
+        limits: Limits,
+    ) -> None:
+        self._spec = spec
+        self._classes = classes
+        self._catalogue = catalogue
+        self._default_layer: Optional[str] = capability["default_layer"]
+        self._default_layers: Tuple[str, ...] = tuple(capability["default_layers"])
+        self._unsupported = {m["name"]: m["reason"] for m in capability["methods"]}
+        self._default_plan = default_plan
+        self._limits = limits
+
+    def prepare(self, row: int, request: Request) -> Job:
+        """Raises ProblemError on the first thing that is wrong with the request."""
+        if request.image is None:
+            raise problem(
+                "no_image",
+                "the request has no image",
+                hint="send one as the body (curl -T photo.jpg) or as a form's file (-F data=@…)",
+                where="image",
+            )
+        rules = tuple(
+            self._classes.rule(value, _place("target", i, request.targets))
+            for i, value in enumerate(request.targets)
+        )
+        plan = self._default_plan if request.explain is None else request.explain
+        maps = tuple(ask for entry in plan for ask in self._asks(entry, rules))
+        activations = self._activation_asks(request.activations)
+        started = time.perf_counter()
+        view = view_photo(request.image, self._spec, self._limits.pixels)
+        return Job(
+            row=row,
+            request=request,
+            view=view,
+            top_k=self._top_k(request.top_k),
+            rules=rules,
+            maps=maps,
+            activations=activations,
+            problems=tuple(_unanswered(key) for key in sorted(request.unanswered)),
+            preprocess_ms=(time.perf_counter() - started) * 1000,
+        )
+
+    def _asks(self, entry: MethodRequest, rules: Tuple[TargetRule, ...]) -> List[MapAsk]:
+        method = METHODS.get(entry.method)
+        if method is None:
+            raise problem(
+                "unknown_method",
+                f"{shorten(entry.method)} is no method of this archive",
+                hint=did_you_mean(entry.method, METHODS),
+                where=f"{entry.where}.method",
+            )
+        params = method.read_params(entry.params, entry.where)
+        own = entry.targets
+        if own is not None:
+            where = f"{entry.where}.target"
+            rules = tuple(self._classes.rule(v, _place(where, i, own)) for i, v in enumerate(own))
+        return [
+            MapAsk(method, params, layer, rules, self._why_not(method, layer, entry.where))
+            for layer in self._method_layers(method, entry)
+        ]
+
+    def _method_layers(self, method: Method, entry: MethodRequest) -> Sequence[Optional[LayerRef]]:
+        if method.scope == "input":
+            if entry.layers:
+                raise problem(
+                    "bad_value",
+                    f"{method.name} explains the input and takes no layer",
+                    where=f"{entry.where}.layer",
+                )
+            return (None,)
+        if entry.layers:
+            where = f"{entry.where}.layer" + ("s" if len(entry.layers) > 1 else "")
+            return self._bounded(self._catalogue.resolve_all(entry.layers, where), where)
+        if self._default_layer is None:
+            return (None,)
+        return self._catalogue.resolve(self._default_layer, "default_layer")
+
+    def _why_not(self, method: Method, layer: Optional[LayerRef], where: str) -> Optional[Problem]:
+        """Why a known method cannot work on this model or on this layer; None where it can."""
+        reason = self._unsupported[method.name]
+        if reason is not None:
+            return Problem("unsupported", reason, where=where)
+        if not method.spatial_layer or layer is None:
+            return None
+        shape = self._catalogue.shape(layer)
+        if shape is not None and len(shape) == 3:
+            return None
+        gives = "no single tensor" if shape is None else f"{list(shape)}"
+        return Problem(
+            "unsupported",
+            f"{method.name} needs a layer of [channels, height, width]; {layer} gives {gives}",
+            hint=f"the default layer is {self._default_layer!r}",
+            where=f"{where}.layer",
+        )
+
+    def _activation_asks(self, asked: Optional[ActivationsRequest]) -> Tuple[ActivationAsk, ...]:
+        if asked is None:
+            return ()
+        names = self._default_layers if asked.layers is None else asked.layers
+        where = "activations.layers"
+        layers = self._bounded(self._catalogue.resolve_all(names, where), where)
+        return tuple(self._activation_ask(layer, asked) for layer in layers)
+
+    def _activation_ask(self, layer: LayerRef, asked: ActivationsRequest) -> ActivationAsk:
+        shape = self._catalogue.shape(layer)
+        if not shape:
+            reason = f"{layer} gives no single tensor with channels for each image"
+            return ActivationAsk(layer, Problem("unsupported", reason, where="activations.layers"))
+        check_channels(asked.channels, shape[0], "activations.channels")
+        return ActivationAsk(layer)
+
+    def _bounded(self, layers: Tuple[LayerRef, ...], where: str) -> Tuple[LayerRef, ...]:
+        if len(layers) > self._limits.layers:
+            raise problem(
+                "bad_value",
+                f"{len(layers)} layers are more than the {self._limits.layers} of one request",
+                hint="ask for them in several requests",
+                where=where,
+            )
+        return layers
+
+    def _top_k(self, asked: Optional[int]) -> int:
+        if asked is None:
+            return min(5, self._classes.count)
+        if asked > self._classes.count:
+            raise problem(
+                "bad_value",
+                f"top_k is {shorten(asked)}, the model has {self._classes.count} classes",
+                where="top_k",
+            )
+        return asked
+
+
+def _place(where: str, index: int, values: Sequence[TargetValue]) -> str:
+    return where if len(values) == 1 else f"{where}[{index}]"
+
+
+def _unanswered(key: str) -> Problem:
+    return Problem(
+        "unsupported",
+        f"this archive does not answer {key!r} yet",
+        hint="leave it out; the rest of the request was answered",
+        where=key,
+    )

@@ -1,0 +1,189 @@
+"""From the bytes of a photo to the model's input, remembering where in the photo it looked.
+
+The pixels are those of torchvision's Resize, CenterCrop and ToTensor, which the stock handler
+uses, without what they compute outside the crop.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Sequence, Tuple
+
+import numpy as np
+import torch
+from PIL import ExifTags, Image
+
+from servelens.engine.folder.card import InputSpec
+from servelens.protocol import InputRef, ProblemError, problem
+
+# Pillow opens some forty formats, interpreters among them; these are pictures and nothing else.
+# Asking for one that this Pillow was built without is an error of its own, hence the filter.
+Image.init()
+FORMATS = tuple(f for f in ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF") if f in Image.OPEN)
+FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+# What turns a photo upright, by EXIF's orientation; 1 is upright.
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True)
+class View:
+    """What the model sees of one photo: its pixels, and where they come from."""
+
+    pixels: np.ndarray  # uint8 [height, width, channels]
+    ref: InputRef
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The photo is scaled to `scaled`, and `box` is cut from that; both as (width, height) pixels.
+
+    Scaling first and cutting afterwards is torchvision's order. Pillow can do both at once, but
+    then rounds a quarter of the pixels to another level.
+    """
+
+    scaled: Tuple[int, int]
+    box: Tuple[int, int, int, int]
+
+    def part(self, width: int, height: int) -> Tuple[float, float, float, float]:
+        """The box in the photo, to fractions of its pixels."""
+        per_x, per_y = width / self.scaled[0], height / self.scaled[1]
+        left, top, right, bottom = self.box
+        return left * per_x, top * per_y, right * per_x, bottom * per_y
+
+    def in_photo(self, width: int, height: int) -> Tuple[int, int, int, int]:
+        """The box in whole pixels of the photo, one at least, however little of it is seen."""
+        left, top, right, bottom = (round(edge) for edge in self.part(width, height))
+        left, top = min(left, width - 1), min(top, height - 1)
+        return left, top, max(right, left + 1), max(bottom, top + 1)
+
+
+def view_photo(data: bytes, spec: InputSpec, max_pixels: int) -> View:
+    photo = _decode(data, spec, max_pixels)
+    placement = place(photo.width, photo.height, spec)
+    seen = _cut(photo, placement, FILTERS[spec.interpolation], max_pixels)
+    pixels = np.asarray(seen, dtype=np.uint8).reshape(*spec.size, spec.channels)
+    crop = placement.in_photo(photo.width, photo.height)
+    return View(pixels, InputRef(photo.width, photo.height, crop, spec.size))
+
+
+def place(width: int, height: int, spec: InputSpec) -> Placement:
+    """Which part of a photo of this size the model sees."""
+    crop_height, crop_width = spec.size
+    if spec.crop == "none":
+        return Placement((crop_width, crop_height), (0, 0, crop_width, crop_height))
+    scaled_width, scaled_height = _scaled(width, height, spec)
+    top = round((scaled_height - crop_height) / 2.0)
+    left = round((scaled_width - crop_width) / 2.0)
+    return Placement(
+        (scaled_width, scaled_height), (left, top, left + crop_width, top + crop_height)
+    )
+
+
+def to_input(views: Sequence[View], spec: InputSpec, device: torch.device) -> torch.Tensor:
+    """Normalised [N, C, H, W], channels-last; bytes travel to the device, floats are made there."""
+    stacked = np.stack([view.pixels for view in views])
+    batch = torch.from_numpy(stacked).to(device).permute(0, 3, 1, 2).float().div_(255)
+    shape = (1, spec.channels, 1, 1)
+    mean = torch.tensor(spec.mean, device=device).view(shape)
+    std = torch.tensor(spec.std, device=device).view(shape)
+    return batch.sub_(mean).div_(std)
+
+
+def _scaled(width: int, height: int, spec: InputSpec) -> Tuple[int, int]:
+    """The scaled photo that the crop is cut from; always large enough to fill the crop."""
+    crop_height, crop_width = spec.size
+    if not spec.resize:
+        scaled_width, scaled_height = width, height
+    elif width <= height:
+        scaled_width, scaled_height = spec.resize, int(spec.resize * height / width)
+    else:
+        scaled_width, scaled_height = int(spec.resize * width / height), spec.resize
+    grow = max(1.0, crop_width / scaled_width, crop_height / scaled_height)
+    return (
+        max(crop_width, round(scaled_width * grow)),
+        max(crop_height, round(scaled_height * grow)),
+    )
+
+
+def _cut(
+    photo: Image.Image, placement: Placement, method: Image.Resampling, max_pixels: int
+) -> Image.Image:
+    scaled_width, scaled_height = placement.scaled
+    left, top, right, bottom = placement.box
+    if scaled_width * scaled_height > max_pixels:
+        # A photo as thin as a thread, whose shorter side alone decides how large it becomes.
+        part = placement.part(photo.width, photo.height)
+        return photo.resize((right - left, bottom - top), method, box=part)
+    if placement.scaled != photo.size:
+        photo = photo.resize(placement.scaled, method)
+    return photo if placement.box == (0, 0, *photo.size) else photo.crop(placement.box)
+
+
+def _decode(data: bytes, spec: InputSpec, max_pixels: int) -> Image.Image:
+    """The photo as it is shown, in the colours that the model takes."""
+    try:
+        photo = Image.open(io.BytesIO(data), formats=FORMATS)
+        if photo.width * photo.height <= max_pixels:
+            photo.load()
+            shown = _upright(photo) if spec.exif else photo
+            return _in_mode(shown, "L" if spec.channels == 1 else "RGB")
+    except Image.DecompressionBombError:
+        raise _too_many_pixels(max_pixels) from None
+    except ProblemError:
+        raise
+    except Exception as error:  # a hostile file can raise anything at all from a decoder
+        raise _bad_image(type(error).__name__) from error
+    raise _too_many_pixels(max_pixels)
+
+
+def _bad_image(reason: str) -> ProblemError:
+    return problem(
+        "bad_image",
+        f"the image cannot be decoded ({reason})",
+        hint="send a whole file of one of " + ", ".join(FORMATS),
+        where="image",
+    )
+
+
+def _too_many_pixels(max_pixels: int) -> ProblemError:
+    return problem(
+        "too_many_pixels",
+        f"the image has more than {max_pixels:,} pixels",
+        hint="scale it down before sending it; the model sees far fewer",
+        where="image",
+    )
+
+
+def _upright(photo: Image.Image) -> Image.Image:
+    """Pillow's own way also writes the EXIF block anew, and fails on a damaged one."""
+    try:
+        orientation = photo.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # the block is damaged; the photo need not be
+        return photo
+    return photo.transpose(TURNS[orientation]) if orientation in TURNS else photo
+
+
+def _in_mode(photo: Image.Image, mode: str) -> Image.Image:
+    """Sixteen bits are scaled to eight: Pillow's own conversion would clip nearly all to white."""
+    if photo.mode.startswith("I"):
+        levels = np.asarray(photo)
+        if levels.min() < 0 or levels.max() > 0xFFFF:
+            raise _bad_image("its grey levels are not of sixteen bits")
+        photo = Image.fromarray((levels >> 8).astype(np.uint8))
+    # A model sees no transparency, and Pillow warns about it in a palette.
+    photo.info.pop("transparency", None)
+    return photo if photo.mode == mode else photo.convert(mode)

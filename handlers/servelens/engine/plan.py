@@ -1,0 +1,124 @@
+"""The fewest passes that answer a batch.
+
+Jobs that can share passes are grouped: those that only predict, those that also record, and those
+that need gradients, the last apart by how far back and how often they go, so that no row pays for
+what another asked. Groups run in chunks of calibrated size. A chunk that fails is halved until it
+passes, or until the one row that is to blame stands alone.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Callable, Dict, Iterator, List, Mapping, Sequence
+
+import torch
+
+from servelens.engine.budget import Pace, calibrate, is_out_of_memory
+from servelens.engine.faults import as_problem
+from servelens.engine.findings import Event, Finished
+from servelens.engine.jobs import Job
+from servelens.engine.model import Model
+from servelens.engine.passes import explore, predict
+from servelens.engine.tape import record
+
+# Of the largest logit: more than rounding makes of a deep network in a batch of another size.
+SAME_ANSWER = 1e-3
+
+
+class Lane(enum.Enum):
+    """What a group's passes must leave behind."""
+
+    PREDICT = "predict"
+    RECORD = "record"
+    EXPLAIN = "explain"
+
+
+RUNNERS: Mapping[Lane, Callable[[Model, Sequence[Job]], Iterator[Event]]] = {
+    Lane.PREDICT: predict,
+    Lane.RECORD: explore,
+    Lane.EXPLAIN: explore,
+}
+
+
+@dataclass(frozen=True)
+class Group:
+    """What jobs must agree on to share passes."""
+
+    lane: Lane
+    of_input: bool
+    backwards: int
+
+    @classmethod
+    def of(cls, job: Job) -> Group:
+        if job.needs_gradients:
+            return cls(Lane.EXPLAIN, job.needs_input_gradient, job.most_backwards)
+        return cls(Lane.RECORD if job.recorded else Lane.PREDICT, False, 0)
+
+
+class Plan:
+    """Runs jobs on one model, each lane at the pace that was measured for it."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        explaining = calibrate(self._trial_explanation, model.device)
+        self._paces: Dict[Lane, Pace] = {
+            Lane.PREDICT: calibrate(self._trial_prediction, model.device),
+            Lane.RECORD: Pace(explaining.chunk, explaining.ms_per_image / 3),
+            Lane.EXPLAIN: explaining,
+        }
+        if not self._rows_stand_alone():
+            for pace in self._paces.values():
+                pace.lower_to(1)
+
+    def estimate_ms(self, job: Job) -> float:
+        """A backward pass costs about two forward ones, and the trial made one of each."""
+        pace = self._paces[Group.of(job).lane]
+        further = max(0, job.most_backwards - 1)
+        return pace.ms_per_image * (1 + further * 2 / 3)
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
+        """One Finished for each job, in any order, with what happens on the way to them."""
+        groups: Dict[Group, List[Job]] = {}
+        for job in jobs:
+            groups.setdefault(Group.of(job), []).append(job)
+        for group, members in groups.items():
+            chunk = self._paces[group.lane].chunk
+            for start in range(0, len(members), chunk):
+                yield from self._run_chunk(group.lane, members[start : start + chunk])
+
+    def _run_chunk(self, lane: Lane, jobs: Sequence[Job]) -> Iterator[Event]:
+        try:
+            yield from RUNNERS[lane](self._model, jobs)
+            return
+        except Exception as error:
+            # Only its verdict is kept: the traceback holds the tensors that memory ran out for.
+            ran_out = is_out_of_memory(error)
+            alone = len(jobs) == 1
+            failure = as_problem(error, "the model failed on this image") if alone else None
+        if failure is not None:
+            yield Finished(jobs[0], failure)
+            return
+        half = len(jobs) // 2
+        if ran_out:
+            self._paces[lane].lower_to(half)
+            if self._model.device.type == "cuda":
+                torch.cuda.empty_cache()
+        yield from self._run_chunk(lane, jobs[:half])
+        yield from self._run_chunk(lane, jobs[half:])
+
+    def _rows_stand_alone(self) -> bool:
+        """Whether a row is answered alike beside others. Where norms take their statistics from
+        the batch, or random numbers are drawn for all of it, no row may share a pass."""
+        model, rows = self._model, self._model.example(2)
+        together = record(model.module, model.head, rows).output[1:]
+        alone = record(model.module, model.head, rows[1:]).output
+        return bool((together - alone).abs().max() <= SAME_ANSWER * alone.abs().max())
+
+    def _trial_prediction(self, rows: int) -> None:
+        self._model.predictor(self._model.example(rows))
+
+    def _trial_explanation(self, rows: int) -> None:
+        model = self._model
+        tape = record(model.module, model.head, model.example(rows), gradients=True, of_input=True)
+        tape.gradients(lambda output: output.sum(), (), of_input=True, keep_graph=False)

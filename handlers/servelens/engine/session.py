@@ -1,0 +1,180 @@
+"""A model folder, opened: it says what can be asked, and answers a batch of requests.
+
+This is the engine's whole face. It knows devices and requests, and no server.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Union
+
+import torch
+from torch import nn
+
+from servelens.engine.answers import map_position, write_document
+from servelens.engine.budget import Limits, check_compute
+from servelens.engine.capability import describe, with_worker_facts
+from servelens.engine.desk import Desk
+from servelens.engine.faults import as_problem
+from servelens.engine.findings import Finished, Partial, Progress
+from servelens.engine.folder.card import CAPABILITY_FILE, Card
+from servelens.engine.folder.digest import folder_digest
+from servelens.engine.folder.loading import ModelLoadError, load_module
+from servelens.engine.head import Head
+from servelens.engine.jobs import Job
+from servelens.engine.layers import Catalogue
+from servelens.engine.model import example_input, make_model
+from servelens.engine.plan import Plan
+from servelens.engine.survey import survey
+from servelens.engine.targets import Classes
+from servelens.protocol import (
+    Document,
+    ModelRef,
+    Problem,
+    ProblemError,
+    Request,
+    read_explain,
+    to_wire,
+)
+
+Answer = Union[Document, Problem]
+
+
+class Session:
+    """One model that answers. Make it with `load`."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        card: Card,
+        capability: Mapping[str, Any],
+        digest: str,
+        device: torch.device,
+        limits: Limits,
+        dtype: str,
+    ) -> None:
+        head = Head(capability["output"]["head"], capability["output"]["classes"])
+        self.card = card
+        self.limits = limits
+        self._capability = with_worker_facts(capability, digest, limits, device)
+        self._ref = ModelRef(card.name, card.version, digest)
+        self.model = make_model(module, head, card, device, dtype)
+        self._plan = Plan(self.model)
+        self._desk = Desk(
+            card.input,
+            self.model.classes,
+            Catalogue(capability["layers"]),
+            capability,
+            read_explain(capability["default_plan"]) or (),
+            limits,
+        )
+
+    @classmethod
+    def load(
+        cls,
+        folder: Path,
+        device: str = "cpu",
+        limits: Limits = Limits(),  # noqa: B008 - frozen, so it may be shared
+        dtype: str = "float32",
+    ) -> Session:
+        card = Card.load(folder)
+        module = load_module(folder, card)
+        capability = _read_capability(folder) or survey_model(module, card)
+        return cls(
+            module, card, capability, folder_digest(folder), torch.device(device), limits, dtype
+        )
+
+    def describe(self) -> Dict[str, Any]:
+        """The capability document."""
+        return copy.deepcopy(self._capability)
+
+    def run(self, requests: Sequence[Request]) -> List[Answer]:
+        """One answer for each request, in order; a row that fails is its own Problem."""
+        answers: Dict[int, Answer] = {}
+        jobs = []
+        for row, request in enumerate(requests):
+            try:
+                jobs.append(self._prepare(row, request))
+            except Exception as error:  # of this row alone; the others have done nothing wrong
+                answers[row] = as_problem(error, "the request could not be prepared")
+        for event in self._plan.run(jobs):
+            if isinstance(event, Finished):
+                answers[event.job.row] = self._answer(event)
+        return [answers[row] for row in range(len(requests))]
+
+    def open_stream(self, request: Request) -> Iterator[Mapping[str, Any]]:
+        """The frames of one request; all that can be checked is checked before the first."""
+        return self._frames(self._prepare(0, request))
+
+    def _prepare(self, row: int, request: Request) -> Job:
+        job = self._desk.prepare(row, request)
+        if request.budget_ms is not None:
+            check_compute(self._plan.estimate_ms(job), request.budget_ms)
+        return job
+
+    def _answer(self, event: Finished) -> Answer:
+        if isinstance(event.outcome, Problem):
+            return event.outcome
+        try:
+            return write_document(
+                event.outcome, self._ref, self.model.classes, self.limits.response_bytes
+            )
+        except Exception as error:
+            return as_problem(error, "the answer could not be written")
+
+    def _frames(self, job: Job) -> Iterator[Mapping[str, Any]]:
+        for event in self._plan.run([job]):
+            if isinstance(event, Progress):
+                yield {"frame": "progress", **to_wire(event)}
+            elif isinstance(event, Partial):
+                position = map_position(event.findings, event.ask, event.chosen)
+                found = event.findings.maps[event.ask, event.chosen]
+                path = f"attributions/{position}/map"
+                yield {"frame": "partial", "path": path, "tensor": found.values}
+            else:
+                yield _last_frame(self._answer(event))
+
+
+def survey_model(module: nn.Module, card: Card) -> Dict[str, Any]:
+    """The capability document of a model that has none yet, from one dry run."""
+    # Two rows tell a layer that gives one row for each image from one that folds them together.
+    found = survey(module, example_input(card, rows=2))
+    if found.problems:
+        raise ModelLoadError("; ".join(found.problems))
+    classes = Classes(found.head, card.output)
+    if len(classes.labels) != classes.count:
+        raise ModelLoadError(
+            f"the labels name {len(classes.labels)} classes, the model answers {classes.count}"
+        )
+    parameters = sum(parameter.numel() for parameter in module.parameters())
+    capability = describe(card, found, classes, parameters)
+    _check_defaults(capability)
+    return capability
+
+
+def _check_defaults(capability: Mapping[str, Any]) -> None:
+    """The recipe's own layers must be ones that the model has."""
+    catalogue = Catalogue(capability["layers"])
+    try:
+        catalogue.resolve_all(capability["default_layers"], "default_layers")
+        if capability["default_layer"] is not None:
+            catalogue.resolve(capability["default_layer"], "default_layer")
+    except ProblemError as error:
+        said = error.problem
+        raise ModelLoadError(f"lens.{said.where}: {said.message}; {said.hint}") from None
+
+
+def _read_capability(folder: Path) -> Optional[Dict[str, Any]]:
+    path = folder / CAPABILITY_FILE
+    if not path.is_file():
+        return None
+    content: Dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def _last_frame(answer: Answer) -> Mapping[str, Any]:
+    if isinstance(answer, Problem):
+        return {"frame": "problem", "problem": answer.to_wire()}
+    return {"frame": "document", "document": to_wire(answer)}

@@ -1,0 +1,95 @@
+"""What a test looks at while the engine works: a model's state, and the passes made of it."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from servelens.engine.session import Session
+
+
+def state_of(module: nn.Module) -> dict[str, Any]:
+    """All that a pass might change on a model, or behind its back."""
+    return {
+        "hooks": {
+            name: tuple(
+                tuple(hooks)
+                for hooks in (
+                    inner._forward_hooks,
+                    inner._forward_pre_hooks,
+                    inner._backward_hooks,
+                    inner._backward_pre_hooks,
+                )
+            )
+            for name, inner in module.named_modules()
+        },
+        "training": {name: inner.training for name, inner in module.named_modules()},
+        "requires_grad": {name: p.requires_grad for name, p in module.named_parameters()},
+        "grad": {name: p.grad for name, p in module.named_parameters()},
+        "values": {name: value.tolist() for name, value in module.state_dict().items()},
+        "grad mode": torch.is_grad_enabled(),
+        "inference mode": torch.is_inference_mode_enabled(),
+        "random numbers": torch.get_rng_state().tolist(),
+        "function modes": torch.overrides._len_torch_function_stack(),
+    }
+
+
+@dataclass
+class Passes:
+    """Images that went forward and backward; a backward counts those that have a score in it."""
+
+    predicted: list[int] = field(default_factory=list)
+    forwards: list[int] = field(default_factory=list)
+    backwards: list[int] = field(default_factory=list)
+
+
+@contextmanager
+def counted(session: Session) -> Iterator[Passes]:
+    """Counts at the doors of the real modules: the one that predicts and the one that explains."""
+    passes = Passes()
+
+    def explained(module: nn.Module, inputs: Any) -> None:
+        passes.forwards.append(len(inputs[0]))
+
+    def predicted(module: nn.Module, inputs: Any) -> None:
+        passes.predicted.append(len(inputs[0]))
+
+    def answered(module: nn.Module, inputs: Any, output: torch.Tensor) -> None:
+        if output.requires_grad:
+            output.register_hook(
+                lambda gradient: passes.backwards.append(int(gradient.any(dim=1).sum()))
+            )
+
+    handles = [
+        session.model.module.register_forward_pre_hook(explained),
+        session.model.module.register_forward_hook(answered),
+        session.model.predictor._module.register_forward_pre_hook(predicted),
+    ]
+    try:
+        yield passes
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def remembered(module: nn.Module) -> Iterator[list[weakref.ref[torch.Tensor]]]:
+    """Weak references to all that the model's modules give, and to the graph behind it."""
+    seen: list[weakref.ref[torch.Tensor]] = []
+
+    def remember(module: nn.Module, inputs: Any, output: Any) -> None:
+        if isinstance(output, torch.Tensor):
+            seen.append(weakref.ref(output))
+
+    handles = [inner.register_forward_hook(remember) for inner in module.modules()]
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
