@@ -1,0 +1,1 @@
+"""What the contract tests share: the front end's side of a worker, and requests to send it."""
