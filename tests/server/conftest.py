@@ -1,0 +1,66 @@
+"""Real archives and real servers for the tests of this folder."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from servelens.local import Model, TorchServe
+
+sys.path.insert(0, str(Path(__file__).parent))
+pytest.register_assert_rewrite("lens_caller")
+
+from lens_fixtures import (  # noqa: E402 - the lines above make it findable
+    known_pids,
+    lens,
+    lens_server,
+    lens_store,
+    settled_lens,
+    shadow,
+)
+
+__all__ = ["known_pids", "lens", "lens_server", "lens_store", "settled_lens", "shadow"]
+
+
+class Pack(Protocol):
+    def __call__(self, store: Path, name: str, *options: str | Path) -> Path: ...
+
+
+class StartServer(Protocol):
+    def __call__(self, store: Path, *models: str | Model, **options: Any) -> TorchServe: ...
+
+
+@pytest.fixture(scope="session")
+def pack() -> Pack:
+    """Make ``<store>/<name>.mar`` with the stock archiver and the options given."""
+
+    def pack(store: Path, name: str, *options: str | Path) -> Path:
+        archiver = Path(sys.executable).with_name("torch-model-archiver")
+        named = ("--model-name", name, "--version", "1.0", "--export-path", store)
+        command = [str(part) for part in (archiver, *named, *options)]
+        subprocess.run(command, check=True, capture_output=True)
+        return store / f"{name}.mar"
+
+    return pack
+
+
+@pytest.fixture(scope="session")
+def start_server(root: Path) -> Iterator[StartServer]:
+    """Start a server of a store's archives, on free ports; it ends with the session.
+
+    Models are ``a.mar``, ``name=a.mar`` or ``Model``; options are those of ``TorchServe``.
+    """
+    with ExitStack() as running:
+
+        def start(store: Path, *models: str | Model, **options: Any) -> TorchServe:
+            parsed = [Model.parse(model) if isinstance(model, str) else model for model in models]
+            options = {"config": root / "config.properties", **options}
+            return running.enter_context(TorchServe(store, parsed, **options))
+
+        yield start
