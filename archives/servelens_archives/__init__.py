@@ -1,0 +1,1 @@
+"""How models become TorchServe archives: recipes, preflight, build, and the demo models."""

@@ -1,0 +1,196 @@
+"""Where a model's weights come from: torchvision's own, a file, or a seeded random start.
+
+Whatever the source, the archive gets them as plain arrays under the model's own names, checked
+against the model; no pickle goes into an archive, and none is opened in this process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from torch import Tensor, nn
+
+from servelens.engine.folder.card import WEIGHTS_FILE, Card
+from servelens.engine.folder.loading import (
+    ModelLoadError,
+    build_module,
+    load_weights,
+    read_weights,
+    write_weights,
+)
+from servelens.protocol import did_you_mean
+from servelens_archives.child import run_job
+from servelens_archives.errors import BuildError, WeightsError
+from servelens_archives.fitting import fit, with_class_count, with_label_count
+from servelens_archives.recipe import DEFAULT_WEIGHTS, NO_WEIGHTS
+
+SUFFIXES = (".pt", ".pth", ".npz")
+OLDEST_SAFE_TORCH = (2, 6)
+OPENING_SECONDS = 300.0
+NETWORK_SECONDS = 30.0
+HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,})\.")  # torch.hub's own convention
+INSTEAD = (
+    'Give a local file with --weights FILE (or weights = "FILE" in the recipe), '
+    "or --weights none for random ones."
+)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where weights came from, as the archive's provenance says it: never a path."""
+
+    source: str
+    file: str | None = None
+    sha256: str | None = None
+    seed: int | None = None
+
+
+def equip(folder: Path, card: Card, weights: str, seed: int) -> tuple[Card, Origin]:
+    """Writes the model folder's weights; gives the card with the number of classes they are for.
+
+    `folder` already holds the model's own Python file, where it has one.
+    """
+    if weights == NO_WEIGHTS:
+        card = with_label_count(card)
+        module = _random_module(folder, card, seed)
+        origin = Origin(NO_WEIGHTS, seed=seed)
+    else:
+        default = weights == DEFAULT_WEIGHTS
+        path = default_file(card) if default else Path(weights)
+        state = open_foreign(path, folder / card.model.file if card.model.file else None)
+        card = with_class_count(folder, card, state)
+        module = _fitted_module(folder, card, state, path.name)
+        origin = Origin(DEFAULT_WEIGHTS if default else "file", path.name, _sha256(path))
+    final = module.state_dict()
+    _check_plain(final)
+    write_weights(folder / WEIGHTS_FILE, final)
+    return card, origin
+
+
+def open_foreign(path: Path, class_file: Path | None = None) -> dict[str, Tensor]:
+    """The weights in a file from anywhere, opened where it can do no harm."""
+    if path.suffix not in SUFFIXES:
+        raise WeightsError(f"{path.name} is none of the weights files {', '.join(SUFFIXES)}")
+    if not path.is_file():
+        raise WeightsError(f"there is no weights file {path}")
+    if path.suffix != ".npz":
+        refuse_unsafe_torch(torch.__version__)
+    with TemporaryDirectory(prefix="servelens-weights-") as scratch:
+        arrays = Path(scratch) / WEIGHTS_FILE
+        report = Path(scratch) / "report.json"
+        arguments = [str(p) for p in (path.resolve(), arrays, report, class_file) if p is not None]
+        try:
+            run_job(
+                ["-m", "servelens_archives.open_weights", *arguments],
+                report,
+                environment={**_same_packages(), "TMPDIR": scratch},
+                seconds=OPENING_SECONDS,
+            )
+        except BuildError as error:
+            raise WeightsError(f"{path.name} {error}") from None
+        return read_weights(arrays)
+
+
+def refuse_unsafe_torch(version: str) -> None:
+    found = tuple(int(part) for part in version.split("+")[0].split(".")[:2])
+    if found < OLDEST_SAFE_TORCH:
+        raise WeightsError(
+            f"this is torch {version}, whose weights_only can be made to run code "
+            "(CVE-2025-32434); build with torch 2.6 or newer, or give the weights as .npz"
+        )
+
+
+def default_file(card: Card) -> Path:
+    """torchvision's newest weights of this architecture, fetched once into torch.hub's cache."""
+    url = _default_url(card.model.architecture or "")
+    name = url.rpartition("/")[2]
+    path = Path(torch.hub.get_dir()) / "checkpoints" / name
+    expected = HASH_IN_NAME.search(name)
+    prefix = expected[1] if expected else None
+    if path.is_file() and (prefix is None or _sha256(path).startswith(prefix)):
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with _network_patience():
+            torch.hub.download_url_to_file(url, str(path), hash_prefix=prefix, progress=True)
+    except (OSError, RuntimeError) as error:
+        raise WeightsError(f"{name} could not be fetched from {url}: {error}. {INSTEAD}") from None
+    return path
+
+
+def _default_url(architecture: str) -> str:
+    from torchvision.models import get_model_weights, list_models
+
+    try:
+        url: str = get_model_weights(architecture).DEFAULT.url
+    except ValueError:
+        hint = did_you_mean(architecture, list_models())
+        raise WeightsError(f"torchvision has no model {architecture!r}; {hint}") from None
+    return url
+
+
+@contextmanager
+def _network_patience() -> Iterator[None]:
+    """torch.hub waits for a silent network for ever."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(NETWORK_SECONDS)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _random_module(folder: Path, card: Card, seed: int) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return _bare_module(folder, card)
+
+
+def _fitted_module(folder: Path, card: Card, state: dict[str, Tensor], name: str) -> nn.Module:
+    module = _bare_module(folder, card)
+    try:
+        load_weights(module, fit(state, module.state_dict()))
+    except ModelLoadError as error:
+        raise WeightsError(f"{name}: {error}") from None
+    except Exception as error:  # A class may load its state dict in a way of its own.
+        raise WeightsError(f"{name}: the model does not take these weights: {error}") from error
+    return module
+
+
+def _bare_module(folder: Path, card: Card) -> nn.Module:
+    try:
+        return build_module(folder, card)
+    except ModelLoadError as error:
+        raise BuildError(str(error)) from None
+    except Exception as error:  # Anything at all: it is the recipe's author's code.
+        what = card.model.file or card.model.architecture
+        raise BuildError(f"{what} cannot be built: {type(error).__name__}: {error}") from error
+
+
+def _check_plain(state: dict[str, Tensor]) -> None:
+    for name, value in state.items():
+        if not isinstance(value, Tensor):
+            raise WeightsError(
+                f"the model keeps a {type(value).__name__} under {name!r} in its state dict; "
+                "only tensors can go into an archive"
+            )
+
+
+def _same_packages() -> dict[str, str]:
+    """The job imports what this process does, from where this process has it."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
