@@ -1,0 +1,67 @@
+"""The command behind scripts/bench."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import platform
+import sys
+import tempfile
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from rich.console import Console
+from tests.bench.setting import Setting
+
+BENCHMARKS = ("predict_vs_stock", "grad_cam_http", "cam_sharing", "endurance")
+
+
+def main() -> int:
+    parser = _parser()
+    arguments = parser.parse_args()
+    for name in arguments.names:
+        if name not in BENCHMARKS:
+            parser.error(f"there is no benchmark {name!r}; there are {', '.join(BENCHMARKS)}")
+    console = Console(stderr=True)
+    reports = []
+    with tempfile.TemporaryDirectory(prefix="servelens-bench-") as scratch:
+        setting = Setting(arguments.device, Path(scratch), arguments.scale)
+        for name in arguments.names or BENCHMARKS:
+            with console.status(f"running {name}"):
+                report = _module(name).run(setting)
+            report.show(console)
+            reports.append(report)
+    print(f"{_machine()}; device {arguments.device}\n")
+    print("\n".join(report.to_markdown() for report in reports))
+    if arguments.json:
+        found = {"machine": _machine(), "reports": [report.to_dict() for report in reports]}
+        arguments.json.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    return 0 if all(row.met for report in reports for row in report.rows) else 1
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"tests.bench.{name}")
+
+
+def _machine() -> str:
+    versions = f"Python {platform.python_version()}, torch {torch.__version__}"
+    return f"{platform.machine()}, {torch.get_num_threads()} threads, {versions}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench",
+        description="Measure ServeLens against what it is compared with; exits 1 on a miss.",
+        epilog="benchmarks, all of them where none is named: " + ", ".join(BENCHMARKS),
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--scale", type=float, default=1.0, help="more or fewer runs than usual")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

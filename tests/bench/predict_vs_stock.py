@@ -1,0 +1,93 @@
+"""A bare prediction against TorchServe's own image_classifier: same server, same weights."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from tests.bench.paired import Comparison, compare
+from tests.bench.photo import photo
+from tests.bench.setting import Setting
+from tests.bench.table import Report, Row
+
+from servelens.client import KeyFile, Server
+from servelens.local import Model, TorchServe
+
+NAME = "predict_vs_stock"
+TITLE = "A bare prediction (resnet18, 640×480 JPEG), against the stock image_classifier"
+CLIENTS = 8
+CALLS_PER_CLIENT = 12
+
+
+def run(setting: Setting) -> Report:
+    setting.build("resnet18")
+    stock = setting.stock_archive()
+    single = [Model("resnet18.mar", "lens", workers=1), Model(stock, "stock", workers=1)]
+    with setting.serving(*single) as (_, server):
+        worst = _largest_difference(server)
+        latency = compare(
+            lambda: server.predict("lens", photo()),
+            lambda: server.predict("stock", photo()),
+            pairs=setting.pairs(120),
+            warm_up=10,
+        )
+    batched = [
+        Model("resnet18.mar", "lens", workers=1, batch_size=8, batch_delay_ms=5),
+        Model(stock, "stock", workers=1, batch_size=8, batch_delay_ms=5),
+    ]
+    with setting.serving(*batched) as (running, _):
+        throughput = compare(
+            _load(running, "lens"), _load(running, "stock"), pairs=setting.pairs(16), warm_up=1
+        )
+    return Report(NAME, TITLE, [_same(worst), _latency_row(latency), _throughput_row(throughput)])
+
+
+def _largest_difference(server: Server) -> float:
+    ours, theirs = server.predict("lens", photo()), server.predict("stock", photo())
+    return max(abs(a - b) for a, b in zip(ours.values(), theirs.values(), strict=True))
+
+
+def _load(running: TorchServe, model: str) -> Callable[[], None]:
+    """Eight clients, each with its own connection, that ask as fast as they are answered."""
+    assert running.key_file is not None
+    servers = [Server(running.url, keys=KeyFile(running.key_file)) for _ in range(CLIENTS)]
+
+    def ask(server: Server) -> None:
+        for _ in range(CALLS_PER_CLIENT):
+            server.predict(model, photo())
+
+    def load() -> None:
+        threads = [threading.Thread(target=ask, args=(server,)) for server in servers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    return load
+
+
+def _same(worst: float) -> Row:
+    return Row("largest difference in probability", f"{worst:.1e}", "≤ 1e-5", worst <= 1e-5)
+
+
+def _latency_row(found: Comparison) -> Row:
+    return Row(
+        "latency, batch size 1",
+        f"{found.ours_ms:.1f} ms against {found.theirs_ms:.1f} ms: ratio {found.ratio:.2f}",
+        "≤ 1.00",
+        found.ratio <= 1.0,
+        f"{len(found.ratios)} pairs, middle half {found.spread()}",
+    )
+
+
+def _throughput_row(found: Comparison) -> Row:
+    calls = CLIENTS * CALLS_PER_CLIENT
+    times = 1 / found.ratio
+    return Row(
+        f"throughput, {CLIENTS} clients, batch size 8, delay 5 ms",
+        f"{calls / (found.ours_ms / 1000):.1f}/s against {calls / (found.theirs_ms / 1000):.1f}/s: "
+        f"{times:.2f}×",
+        "≥ 1.2×, aim 1.5×",
+        times >= 1.2,
+        f"{len(found.ratios)} pairs of {calls} calls, ratio of times {found.spread()}",
+    )

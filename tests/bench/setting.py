@@ -1,0 +1,88 @@
+"""Where benchmarks run: the device, private folders, the archives, and servers that hold them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from servelens.client import Server
+from servelens.local import Model, TorchServe
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """`scale` shortens or lengthens every benchmark alike."""
+
+    device: str
+    scratch: Path
+    scale: float = 1.0
+
+    def pairs(self, count: int) -> int:
+        return max(4, round(count * self.scale))
+
+    @property
+    def store(self) -> Path:
+        return self.scratch / "store"
+
+    def build(self, *recipes: str) -> None:
+        """Archives with seeded random weights, in the store."""
+        missing = [name for name in recipes if not (self.store / f"{Path(name).stem}.mar").exists()]
+        if missing:
+            command = [sys.executable, "-m", "servelens_archives.build", *missing]
+            options = ["--weights", "none", "--out", str(self.store)]
+            subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL)
+
+    def folder(self, recipe: str) -> Path:
+        """The archive as a worker sees it: unpacked."""
+        self.build(recipe)
+        folder = self.scratch / recipe
+        if not folder.exists():
+            with zipfile.ZipFile(self.store / f"{recipe}.mar") as archive:
+                archive.extractall(folder)
+        return folder
+
+    def stock_archive(self) -> str:
+        """The same weights behind TorchServe's own image_classifier."""
+        target = self.store / "stock.mar"
+        if not target.exists():
+            build_stock_archive(self.folder("resnet18"), target, self.scratch)
+        return target.name
+
+    @contextlib.contextmanager
+    def serving(self, *models: Model) -> Iterator[tuple[TorchServe, Server]]:
+        with TorchServe(self.store, models, config=ROOT / "config.properties") as running:
+            yield running, running.client
+
+
+def build_stock_archive(folder: Path, target: Path, scratch: Path) -> None:
+    """Packed as TorchServe's documentation says: a state dict, a class and image_classifier."""
+    from servelens.engine.folder.loading import WEIGHTS_FILE, read_weights
+
+    private = scratch / "stock"
+    private.mkdir()
+    torch.save(read_weights(folder / WEIGHTS_FILE), private / "resnet18.pth")
+    (private / "model.py").write_text(
+        "from torchvision.models.resnet import BasicBlock, ResNet\n\n\n"
+        "class Net(ResNet):\n"
+        "    def __init__(self):\n"
+        "        super().__init__(BasicBlock, [2, 2, 2, 2])\n"
+    )
+    command = [
+        *(sys.executable, "-m", "model_archiver.model_packaging"),
+        *("--model-name", target.stem, "--version", "1.0", "--handler", "image_classifier"),
+        *("--model-file", str(private / "model.py")),
+        *("--serialized-file", str(private / "resnet18.pth")),
+        *("--export-path", str(target.parent), "--force"),
+    ]
+    environment = {**os.environ, "TMPDIR": str(private)}
+    subprocess.run(command, check=True, env=environment, capture_output=True)
