@@ -1,0 +1,135 @@
+"""The command behind scripts/demo: two models that tell shapes apart, one of which cheats.
+
+It builds both archives, starts TorchServe with them and says what to try; with --check it makes
+the calls itself and judges what it saw.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from rich.console import Console
+
+from servelens.local import LocalError, Model, Ports, TorchServe
+from servelens.local.errors import BadPorts
+from servelens.local.properties import read_properties
+from servelens_archives.builder import build
+from servelens_archives.demo.verdict import judge
+from servelens_archives.errors import BuildError
+from servelens_archives.recipe import load_recipe
+
+ROOT = Path(__file__).resolve().parents[3]
+CONFIG = ROOT / "config.properties"
+STORE = ROOT / "archives" / "store"
+SAMPLE = ROOT / "archives" / "demo" / "samples" / "disc-marked.png"
+MODELS = ("shapes-shortcut", "shapes-clean")
+# What goes into an archive: when any of it is newer than the archive, the archive is built again.
+SOURCES = ("handlers", "archives/servelens_archives", "archives/recipes", "archives/demo")
+
+console = Console(stderr=True, highlight=False)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = _parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        build_archives()
+        return check() if arguments.check else serve()
+    except (LocalError, BuildError) as error:
+        console.print(f"demo: {error}", markup=False)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+
+
+def build_archives() -> None:
+    newest = max(path.stat().st_mtime for path in _sources())
+    for name in MODELS:
+        archive = STORE / f"{name}.mar"
+        if not archive.exists() or archive.stat().st_mtime < newest:
+            _build(name)
+
+
+def _build(name: str) -> None:
+    recipe = load_recipe(ROOT / "archives" / "recipes" / f"{name}.toml")
+    with console.status(f"building {name}") as status:
+        archive = build(
+            recipe, STORE, report=lambda text: status.update(f"building {name}: {text}")
+        )
+    console.print(f"built {archive.relative_to(ROOT)}")
+
+
+def serve() -> NoReturn:
+    with _started(_wanted_ports()) as running:
+        print(_what_to_try(running), flush=True)
+        running.front_end.wait()
+
+
+def check() -> int:
+    with _started(Ports()) as running:
+        verdict = judge(running.client, shortcut="shapes-shortcut", clean="shapes-clean")
+    print("\n".join(verdict.lines))
+    return 0 if verdict.passed else 1
+
+
+def _started(ports: Ports) -> TorchServe:
+    models = [Model(f"{name}.mar", name, workers=1) for name in MODELS]
+    return TorchServe(STORE, models, config=CONFIG, ports=ports, tell=console.print)
+
+
+def _wanted_ports() -> Ports:
+    """Those of config.properties, unless another server has them."""
+    try:
+        return Ports.of(read_properties(CONFIG)).settled()
+    except BadPorts as taken:
+        console.print(f"{taken} Free ones are taken instead.", markup=False)
+        return Ports()
+
+
+def _what_to_try(running: TorchServe) -> str:
+    sample = SAMPLE.relative_to(ROOT)
+    curl = f"curl -H 'Authorization: {running.authorization()['Authorization']}'"
+    ask = f"{curl} -F data=@{sample} -F explain=grad_cam {running.url}/predictions"
+    return "\n".join(
+        (
+            f"Serving {' and '.join(MODELS)} on {running.url}; Ctrl-C ends it.",
+            "",
+            "A prediction, as TorchServe has always given it:",
+            f"  {curl} -T {sample} {running.url}/predictions/shapes-clean",
+            "",
+            "The same with where the evidence lies; then the same of the model that cheats:",
+            f"  {ask}/shapes-clean",
+            f"  {ask}/shapes-shortcut",
+            "",
+            "What may be asked:",
+            f"  {curl} -F describe=true {running.url}/predictions/shapes-clean",
+        )
+    )
+
+
+def _sources() -> Iterable[Path]:
+    for source in SOURCES:
+        for path in (ROOT / source).rglob("*"):
+            if path.is_file() and "__pycache__" not in path.parts:
+                yield path
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="scripts/demo", description="Serve two demo models, one of which cheats."
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="on free ports: make the calls, print what was seen, exit 0 or 1",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
