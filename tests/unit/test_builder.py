@@ -32,11 +32,12 @@ from servelens_archives.packing import write_archive
 from servelens_archives.recipe import Recipe, ServeSpec, load_recipe
 from servelens_archives.staging import model_config
 
+# Each builds whole archives, in processes that import torch anew.
+pytestmark = pytest.mark.slow
+
 NET = """
 from torch import nn
 
-# Each builds whole archives, in processes that import torch anew.
-pytestmark = pytest.mark.slow
 
 class Net(nn.Module):
     def __init__(self, num_classes):

@@ -32,12 +32,13 @@ from servelens_archives.weights import (
     refuse_unsafe_torch,
 )
 
+# Foreign files are opened in processes that import torch anew.
+pytestmark = pytest.mark.slow
+
 NET = """
 import torch
 from torch import nn
 
-# Foreign files are opened in processes that import torch anew.
-pytestmark = pytest.mark.slow
 
 class Net(nn.Module):
     def __init__(self, num_classes=2):
