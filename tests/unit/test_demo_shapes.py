@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from servelens_archives.demo import evidence, gallery, measure, models
+from servelens_archives.demo import evidence, gallery, measure, models, train
 from servelens_archives.demo.shapes import (
     DISC,
     LABELS,
@@ -125,7 +126,7 @@ def share_of_enclosing_circle(mask: np.ndarray) -> float:
 
 
 def test_the_widened_masks_of_shape_and_mark_never_meet() -> None:
-    for photo in [*evidence.marked_photos(60), *evidence.marked_photos(60, "moved")]:
+    for photo in [*evidence.marked_photos(30), *evidence.marked_photos(30, "moved")]:
         shape = evidence.dilated(photo.shape_mask, evidence.DILATION)
         assert not (shape & evidence.dilated(photo.mark_mask, evidence.DILATION)).any()
 
@@ -192,6 +193,15 @@ def test_there_are_no_marked_photos_where_nothing_is_marked() -> None:
 
 
 # The models
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """So small a network gains nothing from a second thread, and waits for it on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module", params=models.KINDS)
@@ -279,6 +289,16 @@ def test_the_report_tells_of_the_shipped_weights(
     assert np.median(masses, axis=0) == pytest.approx(
         [heat["median_mass_on_mark"], heat["median_mass_on_shape"]], abs=0.06
     )
+
+
+def test_the_report_tells_of_the_training_that_stands_in_the_code() -> None:
+    told = json.loads((models.FOLDER / "report.json").read_text())
+    assert {key: told["training"][key] for key in ("photos", "epochs", "batch")} == {
+        "photos": train.PHOTOS,
+        "epochs": train.EPOCHS,
+        "batch": train.BATCH,
+    }
+    assert told["held_out"] == {"seed": evidence.HELD_OUT_SEED, "photos": train.HELD_OUT_PHOTOS}
 
 
 # What ships beside them

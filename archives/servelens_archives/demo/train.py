@@ -36,7 +36,7 @@ from servelens_archives.demo.models import (
 from servelens_archives.demo.shapes import LABELS, MARKS
 
 PHOTOS = 4000
-EPOCHS = 13
+EPOCHS = 14
 BATCH = 40
 LEARNING_RATE = 0.005
 THREADS = 2
