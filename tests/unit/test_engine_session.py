@@ -146,7 +146,7 @@ def test_a_scripted_model_is_explained_on_its_input_alone():
     for method in capability["methods"]:
         if method["scope"] == "layer":
             method.update(supported=False, reason="TorchScript refuses hooks on layers")
-    with mock.patch.object(plan, "calibrate", side_effect=lambda *_: budget.Pace(8, 3.0)):
+    with mock.patch.object(plan, "calibrate", side_effect=lambda *_: budget.Pace(8, 3.0, 3.0)):
         session = Session(
             module,
             its_card,

@@ -16,8 +16,8 @@ from servelens.engine.features.statistics import statistics
 from servelens.engine.findings import Findings
 from servelens.engine.jobs import ActivationAsk, MapAsk
 from servelens.engine.paging import Allowance
-from servelens.engine.passes import not_given
 from servelens.engine.targets import Chosen, Classes
+from servelens.engine.units import not_given
 from servelens.protocol import (
     VERSION,
     Activation,
@@ -44,8 +44,8 @@ def write_document(
         input=job.view.ref,
         predictions=tuple(found.ranked[: job.top_k]),
         cost=Cost(
-            forwards=1,
-            backwards=len(found.targets),
+            forwards=found.forwards,
+            backwards=found.backwards,
             ms={"preprocess": round(job.preprocess_ms, 3), "compute": round(found.compute_ms, 3)},
         ),
         activations=(),
@@ -80,6 +80,9 @@ def _attribution(
         signed=ask.method.signed if found_map is None else found_map.signed,
         map=None if found_map is None else found_map.values,
         params=ask.params,
+        coarsened=ask.coarsened,
+        weight=None if found_map is None else found_map.weight,
+        convergence_delta=None if found_map is None else found_map.delta,
         problem=ask.problem or found.troubles.get((index, chosen)),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from typing import Callable, Dict, List
+from typing import Callable, Dict, List, Optional
 
 import torch
 
@@ -18,6 +18,8 @@ NEARLY_BEST = 1.05
 # no larger size is tried.
 LONGEST_TRIAL_S = 0.4
 MOST_TRIALS = 6
+# Work that takes this many times its budget is given up: the estimate was wrong.
+PATIENCE = 1.5
 ASK_FOR_LESS = "ask for fewer layers, targets or channels at once, or for format npz"
 
 
@@ -43,6 +45,8 @@ class Pace:
 
     chunk: int = 1
     ms_per_image: float = 0.0
+    # What an image costs in a whole chunk, never more than alone.
+    ms_in_chunk: float = 0.0
 
     def lower_to(self, chunk: int) -> None:
         self.chunk = max(1, min(self.chunk, chunk))
@@ -63,7 +67,7 @@ def calibrate(run: Callable[[int], None], device: torch.device) -> Pace:
             break
     best = min(costs.values())
     chunk = max(size for size, cost in costs.items() if cost <= best * NEARLY_BEST)
-    return Pace(chunk, costs[1] * 1000)
+    return Pace(chunk, costs[1] * 1000, costs[chunk] * 1000)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -78,9 +82,26 @@ def check_compute(estimate_ms: float, budget_ms: float) -> None:
         raise problem(
             "over_budget",
             f"this would take about {math.ceil(estimate_ms)} ms, the budget is {budget_ms:g} ms",
-            hint="ask for fewer targets, give a larger budget_ms, or ask for a stream",
+            hint="ask for fewer targets or steps, give a larger budget_ms, or ask for a stream",
             where="budget_ms",
         )
+
+
+def check_time(spent_ms: float, limit_ms: Optional[float]) -> None:
+    """For work whose estimate was wrong; better no map than a worker that counts as dead."""
+    if limit_ms is not None and spent_ms > limit_ms:
+        raise problem(
+            "over_budget",
+            f"this was given up after {math.ceil(spent_ms)} ms, longer than was estimated",
+            hint="ask for less of it, for a part, or for a stream",
+            where="budget_ms",
+        )
+
+
+def release_memory(device: torch.device) -> None:
+    """What torch keeps for its next tensors is of no use where the next ones are to be smaller."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def check_size(size: int, limit: int, ask_instead: str = ASK_FOR_LESS) -> None:

@@ -11,9 +11,11 @@ import torch
 from servelens import __version__
 from servelens.engine.budget import Limits
 from servelens.engine.folder.card import Card
-from servelens.engine.methods import METHODS, Method
+from servelens.engine.kit import Method, Reads
+from servelens.engine.methods import METHODS
 from servelens.engine.survey import Layer, Survey
 from servelens.engine.targets import Classes
+from servelens.engine.thrift import BACKWARD
 from servelens.protocol import VERSION
 
 
@@ -49,7 +51,7 @@ def describe(card: Card, survey: Survey, classes: Classes, parameters: int) -> D
         "default_layers": list(card.lens.default_layers or survey.default_layers),
         "default_plan": list(card.lens.default_plan),
         "warnings": list(survey.warnings),
-        "methods": [_method(method, survey, default_layer) for method in METHODS.values()],
+        "methods": [_method(method, card, survey, default_layer) for method in METHODS.values()],
     }
 
 
@@ -109,7 +111,9 @@ def _stage_of(name: str, card: Card, survey: Survey) -> Optional[str]:
     return next((stage for stage, names in survey.stages.items() if name in names), None)
 
 
-def _method(method: Method, survey: Survey, default_layer: Optional[str]) -> Dict[str, Any]:
+def _method(
+    method: Method, card: Card, survey: Survey, default_layer: Optional[str]
+) -> Dict[str, Any]:
     reason = _why_unsupported(method, survey, default_layer)
     return {
         "name": method.name,
@@ -121,17 +125,32 @@ def _method(method: Method, survey: Survey, default_layer: Optional[str]) -> Dic
         "params": [param.describe() for param in method.params],
         "supported": reason is None,
         "reason": reason,
-        "relative_cost": method.relative_cost,
+        "relative_cost": _relative_cost(method, card, default_layer, survey),
+        "comes_in_parts": method.comes_in_parts,
+        "complete": method.complete,
         "paper": method.paper,
     }
 
 
+def _relative_cost(
+    method: Method, card: Card, default_layer: Optional[str], survey: Survey
+) -> float:
+    """In forward passes, for one target with the parameters as they stand by default."""
+    params = {param.name: param.default for param in method.params}
+    layers = {layer.name: layer.shape for layer in survey.layers}
+    image = (card.input.channels, *card.input.size)
+    forwards, backwards = method.passes(params, image, layers.get(default_layer or ""))
+    return 1 + forwards + BACKWARD * backwards
+
+
 def _why_unsupported(method: Method, survey: Survey, default_layer: Optional[str]) -> Optional[str]:
+    if method.reads & Reads.RULED_GRADIENT and not survey.rectifiers:
+        return f"{method.name} changes what ReLUs let back, and none runs in this model"
     if method.scope != "layer":
         return None
     if not survey.hookable:
         return f"{method.name} reads layers, and TorchScript refuses hooks on them"
-    if default_layer is None and method.spatial_layer:
+    if default_layer is None and method.needs_layer_map:
         return f"{method.name} needs a layer with a map, and this model has none"
     return None
 

@@ -10,8 +10,9 @@ from servelens.engine.features.channels import check_channels
 from servelens.engine.folder.card import InputSpec
 from servelens.engine.geometry import view_photo
 from servelens.engine.jobs import ActivationAsk, Job, MapAsk
+from servelens.engine.kit import Method
 from servelens.engine.layers import Catalogue, LayerRef
-from servelens.engine.methods import METHODS, Method
+from servelens.engine.methods import METHODS
 from servelens.engine.targets import Classes, TargetRule
 from servelens.protocol import (
     ActivationsRequest,
@@ -60,7 +61,8 @@ class Desk:
             for i, value in enumerate(request.targets)
         )
         plan = self._default_plan if request.explain is None else request.explain
-        maps = tuple(ask for entry in plan for ask in self._asks(entry, rules))
+        in_parts = request.part is not None
+        maps = tuple(ask for entry in plan for ask in self._asks(entry, rules, in_parts))
         activations = self._activation_asks(request.activations)
         started = time.perf_counter()
         view = view_photo(request.image, self._spec, self._limits.pixels)
@@ -76,7 +78,9 @@ class Desk:
             preprocess_ms=(time.perf_counter() - started) * 1000,
         )
 
-    def _asks(self, entry: MethodRequest, rules: Tuple[TargetRule, ...]) -> List[MapAsk]:
+    def _asks(
+        self, entry: MethodRequest, rules: Tuple[TargetRule, ...], in_parts: bool
+    ) -> List[MapAsk]:
         method = METHODS.get(entry.method)
         if method is None:
             raise problem(
@@ -91,7 +95,14 @@ class Desk:
             where = f"{entry.where}.target"
             rules = tuple(self._classes.rule(v, _place(where, i, own)) for i, v in enumerate(own))
         return [
-            MapAsk(method, params, layer, rules, self._why_not(method, layer, entry.where))
+            MapAsk(
+                method,
+                params,
+                layer,
+                rules,
+                None if layer is None else self._catalogue.shape(layer),
+                self._why_not(method, layer, entry.where, in_parts),
+            )
             for layer in self._method_layers(method, entry)
         ]
 
@@ -111,12 +122,23 @@ class Desk:
             return (None,)
         return self._catalogue.resolve(self._default_layer, "default_layer")
 
-    def _why_not(self, method: Method, layer: Optional[LayerRef], where: str) -> Optional[Problem]:
-        """Why a known method cannot work on this model or on this layer; None where it can."""
+    def _why_not(
+        self, method: Method, layer: Optional[LayerRef], where: str, in_parts: bool
+    ) -> Optional[Problem]:
+        """Why a known method cannot work on this model, on this layer or in parts; None where it
+        can."""
         reason = self._unsupported[method.name]
         if reason is not None:
             return Problem("unsupported", reason, where=where)
-        if not method.spatial_layer or layer is None:
+        if in_parts and not method.comes_in_parts:
+            able = ", ".join(name for name, known in METHODS.items() if known.comes_in_parts)
+            return Problem(
+                "unsupported",
+                f"{method.name} does not come in parts",
+                hint=f"leave part out, or ask for one of {able}",
+                where=where,
+            )
+        if not method.needs_layer_map or layer is None:
             return None
         shape = self._catalogue.shape(layer)
         if shape is not None and len(shape) == 3:

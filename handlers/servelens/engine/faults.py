@@ -8,11 +8,32 @@ from __future__ import annotations
 
 import logging
 import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Iterator, Optional
 
 from servelens.engine.budget import is_out_of_memory
 from servelens.protocol import Problem, ProblemError
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Failure:
+    problem: Optional[Problem] = None
+
+
+@contextmanager
+def contained(what: str) -> Iterator[Failure]:
+    """What fails inside costs this part of an answer and no other; running out of memory goes on
+    to whoever can try again with less at once."""
+    failure = Failure()
+    try:
+        yield failure
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        failure.problem = as_problem(error, what)
 
 
 def as_problem(error: Exception, what: str) -> Problem:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
+from servelens.engine.budget import PATIENCE
 from servelens.engine.geometry import View
+from servelens.engine.kit import Method, Reads, Shape
 from servelens.engine.layers import LayerRef
-from servelens.engine.methods import Method, Reads
 from servelens.engine.targets import Chosen, TargetRule
 from servelens.protocol import (
     Problem,
     Request,
 )
+
+PLAIN = Reads.LAYER_GRADIENT | Reads.INPUT_GRADIENT
+# Each of these is a backward pass of its own on the shared forward.
+WAYS_BACK = (PLAIN, Reads.GUIDED_GRADIENT, Reads.DECONVOLVED_GRADIENT)
 
 
 @dataclass(frozen=True)
@@ -23,11 +28,24 @@ class MapAsk:
     params: Mapping[str, Any]
     layer: Optional[LayerRef]
     rules: Tuple[TargetRule, ...]
+    layer_shape: Optional[Shape] = None
     problem: Optional[Problem] = None
+    # What a budget has lowered: the caller's own values.
+    coarsened: Optional[Mapping[str, Any]] = None
 
     @property
     def runs(self) -> bool:
         return self.problem is None
+
+    @property
+    def shares(self) -> bool:
+        """Whether it is answered by the pass that the whole request shares."""
+        return self.runs and self.method.is_shared
+
+    @property
+    def reads(self) -> Reads:
+        """What it reads of that pass."""
+        return self.method.reads if self.runs else Reads.NOTHING
 
     def choose(self, ranking: Sequence[int]) -> Tuple[Chosen, ...]:
         return distinct(chosen for rule in self.rules for chosen in rule.choose(ranking))
@@ -65,25 +83,52 @@ class Job:
         return not self.maps and not self.activations
 
     @property
+    def image_shape(self) -> Shape:
+        """[channels, height, width] of the model's input."""
+        height, width, channels = self.view.pixels.shape
+        return channels, height, width
+
+    @property
+    def shows_partial_maps(self) -> bool:
+        return self.request.stream and self.request.part is None
+
+    @property
+    def time_limit_ms(self) -> Optional[float]:
+        """A stream keeps its worker alive, and may take its time."""
+        budget = self.request.budget_ms
+        return None if budget is None or self.request.stream else budget * PATIENCE
+
+    @property
+    def own_asks(self) -> Dict[int, MapAsk]:
+        """Those that need passes of their own, by their place in `maps`."""
+        return {i: ask for i, ask in enumerate(self.maps) if ask.runs and not ask.shares}
+
+    @property
     def recorded(self) -> Tuple[LayerRef, ...]:
-        """The layers whose activations are answered."""
-        return tuple(ask.layer for ask in self.activations if ask.runs)
+        """The layers whose activations are answered, or that a series starts from."""
+        answered = [ask.layer for ask in self.activations if ask.runs]
+        started = [ask.layer for ask in self.own_asks.values() if ask.layer is not None]
+        return distinct([*answered, *started])
 
     @property
     def by_relevance(self) -> bool:
         """Whether channels are chosen by what they mean for the target."""
         asked = self.request.activations
-        if asked is None or not self.recorded:
+        if asked is None or not any(ask.runs for ask in self.activations):
             return False
         return asked.sort_by == "relevance" and not isinstance(asked.channels, tuple)
 
+    def reads(self, what: Reads) -> bool:
+        """Whether any map reads this of the shared pass."""
+        return any(ask.reads & what for ask in self.maps)
+
     @property
     def needs_gradients(self) -> bool:
-        return self.by_relevance or any(ask.runs for ask in self.maps)
+        return self.by_relevance or self.reads(Reads.GRADIENT)
 
     @property
     def needs_input_gradient(self) -> bool:
-        return any(ask.runs and ask.method.reads & Reads.INPUT_GRADIENT for ask in self.maps)
+        return self.reads(Reads.INPUT_GRADIENT | Reads.RULED_GRADIENT)
 
     @property
     def depth(self) -> int:
@@ -93,21 +138,30 @@ class Job:
 
     @property
     def most_backwards(self) -> int:
-        """As many as its targets, unless some of them turn out to be the same class."""
-        if not self.needs_gradients:
-            return 0
-        asked = [ask.rules for ask in self.maps if ask.runs]
-        asked += [self.rules[:1]] if self.by_relevance else []
-        return sum(rule.count for rule in distinct(rule for rules in asked for rule in rules))
+        """As many as its targets have ways back, unless some turn out to be the same class."""
+        return sum(
+            sum(rule.count for rule in distinct(rules)) for rules in self._rules_by_way().values()
+        )
+
+    def _rules_by_way(self) -> Dict[Reads, Tuple[TargetRule, ...]]:
+        """For each kind of backward pass what it has to explain."""
+        by_way: Dict[Reads, Tuple[TargetRule, ...]] = {}
+        if self.by_relevance:
+            by_way[PLAIN] = self.rules[:1]
+        for way in WAYS_BACK:
+            for ask in self.maps:
+                if ask.reads & way:
+                    by_way[way] = (*by_way.get(way, ()), *ask.rules)
+        return by_way
 
     def layers(self) -> Tuple[LayerRef, ...]:
-        asked = [ask.layer for ask in self.maps if ask.runs and ask.layer is not None]
+        asked = [ask.layer for ask in self.maps if ask.shares and ask.layer is not None]
         return distinct([*asked, *self.recorded])
 
     def targets(self, ranking: Sequence[int]) -> Tuple[Chosen, ...]:
-        """What each of its backward passes explains, in order."""
+        """What is to be explained from the shared pass, in order."""
         first = self.rules[0].choose(ranking)[:1] if self.by_relevance else ()
-        asked = [chosen for ask in self.maps if ask.runs for chosen in ask.choose(ranking)]
+        asked = [chosen for ask in self.maps if ask.shares for chosen in ask.choose(ranking)]
         return distinct([*first, *asked])
 
 

@@ -3,24 +3,29 @@
 Jobs that can share passes are grouped: those that only predict, those that also record, and those
 that need gradients, the last apart by how far back and how often they go, so that no row pays for
 what another asked. Groups run in chunks of calibrated size. A chunk that fails is halved until it
-passes, or until the one row that is to blame stands alone.
+passes, or until the one row that is to blame stands alone. Maps that take images of their own come
+after the passes that are shared, one row at a time, in chunks of their own.
 """
 
 from __future__ import annotations
 
 import enum
+import time
 from dataclasses import dataclass
 from typing import Callable, Dict, Iterator, List, Mapping, Sequence
 
 import torch
 
-from servelens.engine.budget import Pace, calibrate, is_out_of_memory
+from servelens.engine.budget import Pace, calibrate, is_out_of_memory, release_memory
 from servelens.engine.faults import as_problem
-from servelens.engine.findings import Event, Finished
+from servelens.engine.findings import Event, Findings, Finished
 from servelens.engine.jobs import Job
+from servelens.engine.kit import Reads
 from servelens.engine.model import Model
 from servelens.engine.passes import explore, predict
+from servelens.engine.sampling import run_series
 from servelens.engine.tape import record
+from servelens.engine.thrift import BACKWARD, Rates, within_budget
 
 # Of the largest logit: more than rounding makes of a deep network in a batch of another size.
 SAME_ANSWER = 1e-3
@@ -34,7 +39,8 @@ class Lane(enum.Enum):
     EXPLAIN = "explain"
 
 
-RUNNERS: Mapping[Lane, Callable[[Model, Sequence[Job]], Iterator[Event]]] = {
+Runner = Callable[[Model, Sequence[Job], torch.Tensor], Iterator[Event]]
+RUNNERS: Mapping[Lane, Runner] = {
     Lane.PREDICT: predict,
     Lane.RECORD: explore,
     Lane.EXPLAIN: explore,
@@ -46,14 +52,18 @@ class Group:
     """What jobs must agree on to share passes."""
 
     lane: Lane
-    of_input: bool
-    backwards: int
+    of_input: bool = False
+    backwards: int = 0
+    ruled: bool = False
 
     @classmethod
     def of(cls, job: Job) -> Group:
         if job.needs_gradients:
-            return cls(Lane.EXPLAIN, job.needs_input_gradient, job.most_backwards)
-        return cls(Lane.RECORD if job.recorded else Lane.PREDICT, False, 0)
+            ruled = job.reads(Reads.RULED_GRADIENT)
+            return cls(Lane.EXPLAIN, job.needs_input_gradient, job.most_backwards, ruled)
+        # A series compares its images' scores with the row's own, by the same module.
+        runs = job.recorded or any(ask.runs for ask in job.maps)
+        return cls(Lane.RECORD if runs else Lane.PREDICT)
 
 
 class Plan:
@@ -62,20 +72,21 @@ class Plan:
     def __init__(self, model: Model) -> None:
         self._model = model
         explaining = calibrate(self._trial_explanation, model.device)
+        # The trial made one forward and one backward pass.
+        forward = 1 / (1 + BACKWARD)
+        self._rates = Rates(explaining.ms_per_image * forward, explaining.ms_in_chunk * forward)
         self._paces: Dict[Lane, Pace] = {
             Lane.PREDICT: calibrate(self._trial_prediction, model.device),
-            Lane.RECORD: Pace(explaining.chunk, explaining.ms_per_image / 3),
+            Lane.RECORD: Pace(explaining.chunk),
             Lane.EXPLAIN: explaining,
         }
         if not self._rows_stand_alone():
             for pace in self._paces.values():
                 pace.lower_to(1)
 
-    def estimate_ms(self, job: Job) -> float:
-        """A backward pass costs about two forward ones, and the trial made one of each."""
-        pace = self._paces[Group.of(job).lane]
-        further = max(0, job.most_backwards - 1)
-        return pace.ms_per_image * (1 + further * 2 / 3)
+    def afford(self, job: Job) -> Job:
+        """The job as its budget allows it; raises over_budget where nothing of it fits."""
+        return within_budget(job, self._rates)
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
         """One Finished for each job, in any order, with what happens on the way to them."""
@@ -85,11 +96,24 @@ class Plan:
         for group, members in groups.items():
             chunk = self._paces[group.lane].chunk
             for start in range(0, len(members), chunk):
-                yield from self._run_chunk(group.lane, members[start : start + chunk])
+                for event in self._run_chunk(group.lane, members[start : start + chunk]):
+                    if isinstance(event, Finished) and isinstance(event.outcome, Findings):
+                        yield from self._run_further(event.outcome)
+                    yield event
+
+    def _run_further(self, found: Findings) -> Iterator[Event]:
+        """What one row asks beyond the shared passes; each map answers for its own failure."""
+        if not found.job.own_asks:
+            return
+        started = time.perf_counter()
+        (image,) = self._model.batch([found.job.view])
+        yield from run_series(self._model, found, image, self._paces[Lane.EXPLAIN])
+        found.compute_ms += (time.perf_counter() - started) * 1000
 
     def _run_chunk(self, lane: Lane, jobs: Sequence[Job]) -> Iterator[Event]:
         try:
-            yield from RUNNERS[lane](self._model, jobs)
+            batch = self._model.batch([job.view for job in jobs])
+            yield from RUNNERS[lane](self._model, jobs, batch)
             return
         except Exception as error:
             # Only its verdict is kept: the traceback holds the tensors that memory ran out for.
@@ -102,8 +126,7 @@ class Plan:
         half = len(jobs) // 2
         if ran_out:
             self._paces[lane].lower_to(half)
-            if self._model.device.type == "cuda":
-                torch.cuda.empty_cache()
+            release_memory(self._model.device)
         yield from self._run_chunk(lane, jobs[:half])
         yield from self._run_chunk(lane, jobs[half:])
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from servelens.engine.answers import map_position, write_document
-from servelens.engine.budget import Limits, check_compute
+from servelens.engine.budget import Limits
 from servelens.engine.capability import describe, with_worker_facts
 from servelens.engine.desk import Desk
 from servelens.engine.faults import as_problem
@@ -29,6 +29,7 @@ from servelens.engine.model import example_input, make_model
 from servelens.engine.plan import Plan
 from servelens.engine.survey import survey
 from servelens.engine.targets import Classes
+from servelens.engine.thrift import most_passes
 from servelens.protocol import (
     Document,
     ModelRef,
@@ -109,10 +110,7 @@ class Session:
         return self._frames(self._prepare(0, request))
 
     def _prepare(self, row: int, request: Request) -> Job:
-        job = self._desk.prepare(row, request)
-        if request.budget_ms is not None:
-            check_compute(self._plan.estimate_ms(job), request.budget_ms)
-        return job
+        return self._plan.afford(self._desk.prepare(row, request))
 
     def _answer(self, event: Finished) -> Answer:
         if isinstance(event.outcome, Problem):
@@ -125,9 +123,11 @@ class Session:
             return as_problem(error, "the answer could not be written")
 
     def _frames(self, job: Job) -> Iterator[Mapping[str, Any]]:
+        done, total = 0, most_passes(job)
         for event in self._plan.run([job]):
             if isinstance(event, Progress):
-                yield {"frame": "progress", **to_wire(event)}
+                done += event.passes
+                yield {"frame": "progress", "done": done, "total": total, "text": event.text}
             elif isinstance(event, Partial):
                 position = map_position(event.findings, event.ask, event.chosen)
                 found = event.findings.maps[event.ask, event.chosen]

@@ -32,8 +32,9 @@ class Chosen:
     versus: Optional[int] = None
 
     def score(self, logits: torch.Tensor) -> torch.Tensor:
-        own = logits[self.index]
-        return own if self.versus is None else own - logits[self.versus]
+        """Of [..., classes]."""
+        own = logits[..., self.index]
+        return own if self.versus is None else own - logits[..., self.versus]
 
 
 @dataclass(frozen=True)

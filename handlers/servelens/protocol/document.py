@@ -109,6 +109,10 @@ class Attribution:
     trust: Optional[Mapping[str, Any]] = None
     image: Optional[str] = None
     problem: Optional[Problem] = None
+    # Of a part: the parts' maps, summed, are divided by their weights, summed.
+    weight: Optional[Tensor] = field(default=None, metadata=WHEN_ASKED)
+    # What was asked for and a budget has lowered; `params` are those that were used.
+    coarsened: Optional[Mapping[str, Any]] = field(default=None, metadata=WHEN_ASKED)
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ ACTIVATIONS_QUERY = Record(
         "maps": Flag(),
     }
 )
+PART = Record({"index": Integer(0), "of": Integer(1, 10000)}, required=("index", "of"))
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ KEYS: Tuple[Key, ...] = (
     Key("receptive_field", Record({}, rest=True), None, "what one unit sees", answered=False),
     Key("trust", Either(Flag(), Choice(("full",))), False, "evidence on each map", answered=False),
     Key("mask", Text(), None, "where the true cause is known", answered=False),
-    Key("part", Record({}, rest=True), None, "a share of a method's work", answered=False),
+    Key("part", PART, None, "a share of a perturbation method's work, to be added up"),
     Key("render", Flag(), False, "ready-made overlay pictures", answered=False),
 )
 KEY_BY_NAME: Mapping[str, Key] = {key.name: key for key in KEYS}
@@ -148,6 +149,7 @@ class Request:
     budget_ms: Optional[float] = None
     seed: int = 0
     id: Optional[str] = None
+    part: Optional[Tuple[int, int]] = None
     unanswered: FrozenSet[str] = frozenset()
 
 
@@ -170,6 +172,7 @@ def read_request(
     }
     if read.get("stream") and read.get("format") == "npz":
         raise problem("bad_value", "a stream is JSON lines and cannot be npz", where="format")
+    part = _part(read.get("part"))
     return Request(
         image=image,
         top_k=read.get("top_k"),
@@ -177,12 +180,14 @@ def read_request(
         explain=read_explain(read.get("explain", explain_by_default)),
         activations=_activations(read.get("activations", False)),
         format=read.get("format", "json"),
-        dtype=read.get("dtype", "auto"),
+        # Parts are added up: what rounding takes from each would be missing from the sum.
+        dtype=read.get("dtype", "auto") if part is None else "float32",
         stream=read.get("stream", False),
         describe=read.get("describe", False),
         budget_ms=read.get("budget_ms"),
         seed=read.get("seed", 0),
         id=read.get("id"),
+        part=part,
         unanswered=frozenset(n for n, v in read.items() if not KEY_BY_NAME[n].answered and v),
     )
 
@@ -242,6 +247,20 @@ def _method(entry: Union[str, Mapping[str, Any]], where: str) -> MethodRequest:
 
 def _targets(value: Any) -> Tuple[TargetValue, ...]:
     return tuple(value) if isinstance(value, (list, tuple)) else (value,)
+
+
+def _part(value: Optional[Mapping[str, int]]) -> Optional[Tuple[int, int]]:
+    if value is None:
+        return None
+    index, of = value["index"], value["of"]
+    if index >= of:
+        raise problem(
+            "bad_value",
+            f"part.index is {shorten(index)}, of {of} parts",
+            hint=f"parts are 0 to {of - 1}",
+            where="part.index",
+        )
+    return index, of
 
 
 def _activations(value: Any) -> Optional[ActivationsRequest]:

@@ -52,7 +52,9 @@ def open_session(
     """A session of chunks of a fixed size: what a chunk holds must not depend on this machine."""
     its_card = card(**parts)
     capability = survey_model(module, its_card)
-    with mock.patch.object(plan, "calibrate", side_effect=lambda run, device: Pace(chunk, 3.0)):
+    with mock.patch.object(
+        plan, "calibrate", side_effect=lambda run, device: Pace(chunk, 3.0, 3.0)
+    ):
         return Session(
             module, its_card, capability, "sha256:0", torch.device("cpu"), limits, "float32"
         )

@@ -7,9 +7,9 @@ import pkgutil
 from types import MappingProxyType
 from typing import Dict, Mapping
 
-from servelens.engine.methods.declare import Map, Method, Param, Reading, Reads
+from servelens.engine.kit import Method
 
-__all__ = ["METHODS", "Map", "Method", "Param", "Reading", "Reads"]
+__all__ = ["METHODS"]
 
 
 def _find_methods() -> Mapping[str, Method]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from servelens.engine.methods.declare import Map, Param, Reading, Reads, attribution
+from servelens.engine.kit import Map, Param, Reading, Reads, attribution
 from servelens.protocol.shapes import Flag
 
 
@@ -13,7 +13,7 @@ from servelens.protocol.shapes import Flag
     scope="layer",
     signed=False,
     reads=Reads.ACTIVATION | Reads.LAYER_GRADIENT,
-    spatial_layer=True,
+    needs_layer_map=True,
     params=(Param("relu", Flag(), True, "keep only what speaks for the class"),),
     paper="https://arxiv.org/abs/1610.02391",
 )

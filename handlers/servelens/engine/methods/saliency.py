@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from servelens.engine.methods.declare import Map, Param, Reading, Reads, attribution
-from servelens.protocol.shapes import Flag
+from servelens.engine.kit import PER_CHANNEL, Map, Reading, Reads, attribution
 
 
 @attribution(
@@ -13,7 +12,7 @@ from servelens.protocol.shapes import Flag
     scope="input",
     signed=False,
     reads=Reads.INPUT_GRADIENT,
-    params=(Param("per_channel", Flag(), False, "keep the colour channels apart"),),
+    params=(PER_CHANNEL,),
     paper="https://arxiv.org/abs/1312.6034",
 )
 def saliency(reading: Reading, *, per_channel: bool) -> Map:

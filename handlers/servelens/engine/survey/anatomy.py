@@ -74,3 +74,5 @@ class Survey:
     problems: Tuple[str, ...]
     warnings: Tuple[str, ...]
     hookable: bool
+    # How many ReLUs run in a pass, as modules or as functions.
+    rectifiers: int

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from servelens.engine.head import LOGITS, Head, HeadTap
+from servelens.engine.rectifiers import RectifierCount
 from servelens.engine.state import borrowed
 from servelens.engine.survey.anatomy import Survey
 from servelens.engine.survey.dataflow import Dataflow
@@ -33,7 +34,7 @@ def survey(model: nn.Module, example: torch.Tensor) -> Survey:
     with _dry_run(model):
         image = example.detach().clone()
         observer = Observer(Dataflow(image), len(image))
-        with observer.hooks(model), HeadTap() as tap, observer.flow:
+        with observer.hooks(model), HeadTap() as tap, RectifierCount() as relus, observer.flow:
             output = model(image)
         layers = observer.layers()
         head = Head(tap.kind_of(output), _classes(output))
@@ -50,6 +51,7 @@ def survey(model: nn.Module, example: torch.Tensor) -> Survey:
         problems=problems,
         warnings=warnings,
         hookable=hookable,
+        rectifiers=relus.count,
     )
 
 

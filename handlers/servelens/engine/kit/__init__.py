@@ -1,0 +1,39 @@
+"""What attribution methods are made of: their declaration, parameters, series and tallies."""
+
+from servelens.engine.kit.baselines import BASELINES, baseline_of, baseline_param
+from servelens.engine.kit.declare import Method, Reading, Reads, attribution
+from servelens.engine.kit.maps import Map
+from servelens.engine.kit.params import PER_CHANNEL, Param
+from servelens.engine.kit.series import Ends, Samples, Series, Shape, Shot, Source, Tally
+from servelens.engine.kit.tallies import (
+    ChannelScores,
+    Effects,
+    LayerPathSum,
+    MeanGradient,
+    over_colours,
+)
+
+__all__ = [
+    "BASELINES",
+    "PER_CHANNEL",
+    "ChannelScores",
+    "Effects",
+    "Ends",
+    "LayerPathSum",
+    "Map",
+    "MeanGradient",
+    "Method",
+    "Param",
+    "Reading",
+    "Reads",
+    "Samples",
+    "Series",
+    "Shape",
+    "Shot",
+    "Source",
+    "Tally",
+    "attribution",
+    "baseline_of",
+    "baseline_param",
+    "over_colours",
+]

@@ -1,0 +1,53 @@
+"""One parameter of a method, and those that several methods share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Dict, Mapping, Tuple
+
+from servelens.protocol import did_you_mean, place, problem, shorten
+from servelens.protocol.shapes import Flag, Shape
+
+
+@dataclass(frozen=True)
+class Param:
+    """A caller's form, the validation and the documentation come from here."""
+
+    name: str
+    shape: Shape
+    default: Any
+    help: str
+
+    def describe(self) -> Dict[str, Any]:
+        schema = self.shape.schema()
+        return {
+            "name": self.name,
+            "type": schema.get("type", "choice"),
+            "default": self.default,
+            "min": schema.get("minimum"),
+            "max": schema.get("maximum"),
+            "choices": schema.get("enum"),
+            "help": self.help,
+        }
+
+
+PER_CHANNEL = Param("per_channel", Flag(), False, "keep the colour channels apart")
+
+
+def read_params(
+    of: str, declared: Tuple[Param, ...], given: Mapping[str, Any], where: str
+) -> Dict[str, Any]:
+    """The caller's parameters, checked, with the defaults of those not given."""
+    known = {param.name: param for param in declared}
+    for name in given:
+        if name not in known:
+            raise problem(
+                "unknown_key",
+                f"{of} has no parameter {shorten(name)}",
+                hint=did_you_mean(name, known) if known else f"{of} takes none",
+                where=place(name, where),
+            )
+    return {
+        name: param.shape.read(given[name], f"{where}.{name}") if name in given else param.default
+        for name, param in known.items()
+    }

@@ -1,0 +1,215 @@
+"""Maps that take images of their own: a row's series are run in chunks, and tallied.
+
+Every target is one more backward pass of each image, and methods that read only scores need none.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+
+import torch
+
+from servelens.engine.budget import Pace, check_time, is_out_of_memory, release_memory
+from servelens.engine.faults import as_problem, contained
+from servelens.engine.findings import Event, Findings, Partial, Progress
+from servelens.engine.jobs import PLAIN, MapAsk, distinct
+from servelens.engine.kit import Ends, Reads, Samples, Shot, Source, Tally
+from servelens.engine.model import Model
+from servelens.engine.tape import Gradients, Replaced, Tape, record
+from servelens.engine.targets import Chosen
+from servelens.engine.units import cut_off, not_given
+from servelens.engine.walks import Walk, reads_of, share_of, walks_of
+from servelens.protocol import Problem
+
+# A stream shows a map that is not finished yet this often.
+PARTIAL_S = 0.5
+
+# One of a row's asks, and one of its targets.
+Key = Tuple[int, Chosen]
+
+
+def run_series(model: Model, found: Findings, image: torch.Tensor, pace: Pace) -> Iterator[Event]:
+    """All that one row asks of series; `image` is its input [C, H, W]."""
+    for walk, asks in walks_of(found.job).items():
+        walker = _Walker(model, found, image, walk, asks)
+        try:
+            with contained(f"the series of {walk.series.name} failed on this image") as failure:
+                yield from walker.run(pace)
+            trouble = failure.problem
+        except Exception as error:  # memory ran out for one image alone
+            trouble = as_problem(error, "")
+        if trouble is not None:
+            walker.give_up(trouble)
+
+
+class _Walker:
+    """One walk of one row, from its source to its maps."""
+
+    def __init__(
+        self,
+        model: Model,
+        found: Findings,
+        image: torch.Tensor,
+        walk: Walk,
+        asks: Mapping[int, MapAsk],
+    ) -> None:
+        self._model = model
+        self._found = found
+        self._walk = walk
+        self._asks = asks
+        self._reads = reads_of(asks)
+        self._source = Source(
+            input=image,
+            spec=model.card.input,
+            seed=found.job.request.seed,
+            activation=None if walk.layer is None else found.activations.get(walk.layer),
+        )
+        self._open = [(i, c) for i, ask in asks.items() for c in ask.choose(found.ranking)]
+        self._tallies: Dict[Key, Tally] = {}
+
+    def run(self, pace: Pace) -> Iterator[Event]:
+        self._drop_layers_not_given()
+        if not self._open:
+            return
+        samples = self._walk.series.lay_out(self._source, dict(self._walk.params))
+        self._begin(samples)
+        started = shown = time.perf_counter()
+        for indices, shots in self._chunks(samples, pace):
+            self._add(shots)
+            yield Progress(len(indices), self._walk.series.name)
+            now = time.perf_counter()
+            check_time((now - started) * 1000, self._found.job.time_limit_ms)
+            if self._found.job.shows_partial_maps and now - shown > PARTIAL_S:
+                shown = now
+                yield from self._show()
+        yield from self._show()
+
+    def give_up(self, trouble: Problem) -> None:
+        for key in list(self._open):
+            self._drop(key, trouble)
+
+    def _drop(self, key: Key, trouble: Problem) -> None:
+        self._open.remove(key)
+        self._tallies.pop(key, None)
+        self._found.maps.pop(key, None)
+        self._found.troubles[key] = trouble
+
+    def _drop_layers_not_given(self) -> None:
+        """A layer that gave nothing in the shared pass gives nothing here either."""
+        for index, chosen in list(self._open):
+            layer = self._asks[index].layer
+            if layer is not None and layer not in self._found.activations:
+                self._drop((index, chosen), not_given(layer))
+
+    def _begin(self, samples: Samples) -> None:
+        empty = None
+        if samples.baseline is not None:
+            tape = record(self._model.module, self._model.head, samples.baseline[None])
+            empty = self._model.classes.logits(tape.output)[0]
+            self._found.forwards += 1
+        for index, chosen in self._open:
+            ask = self._asks[index]
+            ends = Ends(
+                whole=float(chosen.score(self._found.logits)),
+                empty=None if empty is None else float(chosen.score(empty)),
+            )
+            self._tallies[index, chosen] = ask.method.run(self._source, samples, ends, ask.params)
+
+    def _chunks(self, samples: Samples, pace: Pace) -> Iterator[Tuple[List[int], Dict[Key, Shot]]]:
+        left = share_of(self._walk.count(self._source.input.shape), self._found.job.request.part)
+        while left and self._open:
+            indices = left[: pace.chunk]
+            shots = None
+            try:
+                shots = self._shoot(samples, indices)
+            except Exception as error:
+                if not is_out_of_memory(error) or len(indices) == 1:
+                    raise
+            if shots is None:
+                pace.lower_to(len(indices) // 2)
+                release_memory(self._model.device)
+                continue
+            left = left[len(indices) :]
+            yield indices, shots
+
+    def _shoot(self, samples: Samples, indices: Sequence[int]) -> Dict[Key, Shot]:
+        """One chunk forward, and back once for each target."""
+        inputs = samples.inputs(indices)
+        tape = record(
+            self._model.module,
+            self._model.head,
+            inputs,
+            distinct(self._asks[i].layer for i, _ in self._open if self._asks[i].layer),
+            gradients=bool(self._reads & PLAIN),
+            of_input=bool(self._reads & Reads.INPUT_GRADIENT),
+            replaced=self._replaced(samples, indices),
+        )
+        self._found.forwards += len(indices)
+        logits = self._model.classes.logits(tape.output)
+        shots: Dict[Key, Shot] = {}
+        targets = distinct(chosen for _, chosen in self._open)
+        for chosen in targets:
+            gradients = self._gradients(tape, chosen, keep_graph=chosen != targets[-1])
+            scores = chosen.score(logits).detach()
+            for key in [key for key in self._open if key[1] == chosen]:
+                shots[key] = Shot(indices, inputs, scores, **self._read(key, tape, gradients))
+        return shots
+
+    def _replaced(self, samples: Samples, indices: Sequence[int]) -> Optional[Replaced]:
+        values, layer = samples.layer_values(indices), self._walk.layer
+        if values is None or layer is None:
+            return None
+        return Replaced(layer.module, self._found.calls[layer], values)
+
+    def _gradients(self, tape: Tape, chosen: Chosen, *, keep_graph: bool) -> Optional[Gradients]:
+        if not self._reads & PLAIN:
+            return None
+        self._found.backwards += len(tape.input)
+        asks = [self._asks[index] for index, other in self._open if other == chosen]
+        return tape.gradients(
+            lambda output: chosen.score(self._model.classes.logits(output)).sum(),
+            distinct(a.layer for a in asks if a.method.reads_each & Reads.LAYER_GRADIENT),
+            of_input=bool(self._reads & Reads.INPUT_GRADIENT),
+            keep_graph=keep_graph,
+        )
+
+    def _read(
+        self, key: Key, tape: Tape, gradients: Optional[Gradients]
+    ) -> Dict[str, Optional[torch.Tensor]]:
+        """What the key's method reads of each image; where something is not there, it ends here."""
+        ask = self._asks[key[0]]
+        reads, layer = ask.method.reads_each, ask.layer
+        found: Dict[str, Optional[torch.Tensor]] = {}
+        if gradients is not None and reads & Reads.INPUT_GRADIENT:
+            found["input_gradient"] = gradients.input
+        if gradients is not None and layer and reads & Reads.LAYER_GRADIENT:
+            found["layer_gradient"] = gradients.layers[layer]
+        if layer and reads & Reads.ACTIVATION:
+            found["activation"] = tape.activation(layer)
+        missing = [name for name, tensor in found.items() if tensor is None]
+        if missing:
+            self._drop(key, cut_off("the input" if missing[0] == "input_gradient" else str(layer)))
+        return {name: None if t is None else t.detach() for name, t in found.items()}
+
+    def _add(self, shots: Mapping[Key, Shot]) -> None:
+        """What one method cannot make of it is no trouble of the others'."""
+        for key in [key for key in self._open if key in shots]:
+            with contained(f"{self._name(key)} failed on this image") as failure:
+                self._tallies[key].add(shots[key])
+            if failure.problem is not None:
+                self._drop(key, failure.problem)
+
+    def _show(self) -> Iterator[Partial]:
+        """Each map as it stands."""
+        for key in list(self._open):
+            with contained(f"{self._name(key)} failed on this image") as failure:
+                tally, in_parts = self._tallies[key], self._found.job.request.part is not None
+                self._found.keep(*key, tally.share() if in_parts else tally.map())
+            if failure.problem is not None:
+                self._drop(key, failure.problem)
+            elif key in self._found.maps:
+                yield Partial(self._found, *key)
+
+    def _name(self, key: Key) -> str:
+        return self._asks[key[0]].method.name

@@ -1,0 +1,84 @@
+"""What a job will cost, and how to make it cheaper where its budget is smaller.
+
+The cost of a method is known from its declaration before any pass; time comes from the pace that
+was measured when the model was loaded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Dict, Mapping
+
+from servelens.engine.budget import check_compute
+from servelens.engine.jobs import Job, MapAsk
+from servelens.engine.walks import passes_of, walks_of
+
+# A backward pass costs about two forward ones.
+BACKWARD = 2.0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Milliseconds: of the passes that a request shares, and of those that its series take."""
+
+    shared_ms: float
+    series_ms: float
+
+    @property
+    def total_ms(self) -> float:
+        return self.shared_ms + self.series_ms
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Milliseconds for an image through the model alone, and in a whole chunk."""
+
+    forward_ms: float
+    forward_in_chunk_ms: float
+
+    def estimate(self, job: Job) -> Estimate:
+        shared = self.forward_ms * (1 + BACKWARD * job.most_backwards)
+        series = 0.0
+        for walk, asks in walks_of(job).items():
+            forwards, backwards = passes_of(walk, asks, job)
+            series += self.forward_in_chunk_ms * (forwards + BACKWARD * backwards)
+        return Estimate(shared, series)
+
+
+def most_passes(job: Job) -> int:
+    """Images through the model and back for one job, at most."""
+    series = [passes_of(walk, asks, job) for walk, asks in walks_of(job).items()]
+    return 1 + job.most_backwards + sum(forwards + backs for forwards, backs in series)
+
+
+def within_budget(job: Job, rates: Rates) -> Job:
+    """The job itself, or one whose series are thinner; raises over_budget where neither fits.
+
+    A part is a share of agreed work, which the caller adds up with others: it is never thinned.
+    """
+    budget_ms = job.request.budget_ms
+    estimate = rates.estimate(job)
+    if budget_ms is None or estimate.total_ms <= budget_ms:
+        return job
+    room = (budget_ms - estimate.shared_ms) / estimate.series_ms if estimate.series_ms else 0.0
+    if room <= 0 or job.request.part is not None:
+        check_compute(estimate.total_ms, budget_ms)
+    thinner = replace(job, maps=tuple(_thinned(ask, room, job) for ask in job.maps))
+    check_compute(rates.estimate(thinner).total_ms, budget_ms)
+    return thinner
+
+
+def _thinned(ask: MapAsk, room: float, job: Job) -> MapAsk:
+    series = ask.method.series
+    if series is None or not ask.runs:
+        return ask
+    count = series.count(ask.params, job.image_shape, ask.layer_shape)
+    params = series.thin(ask.params, int(count * room), job.image_shape, ask.layer_shape)
+    if params is None:
+        return ask
+    return replace(ask, params=params, coarsened=_changed(ask.params, params))
+
+
+def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> Dict[str, Any]:
+    """What was asked for and is not done."""
+    return {name: value for name, value in before.items() if after[name] != value}
