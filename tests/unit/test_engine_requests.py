@@ -21,7 +21,7 @@ SESSION = open_session(seeded(TinyNet), output=OutputSpec(LABELS))
 @pytest.mark.parametrize(
     ("keys", "type", "where", "hint"),
     [
-        ({"explain": "grad_kam"}, "unknown_method", "explain.method", "did you mean 'grad_cam'?"),
+        ({"explain": "grad_kam"}, "unknown_method", "explain.method", "did you mean 'grad_cam' or"),
         ({"explain": ["saliency", "grad"]}, "unknown_method", "explain[1].method", "grad_cam"),
         (
             {"explain": {"method": "grad_cam", "layer": "lasst"}},

@@ -1,0 +1,160 @@
+"""Series: what they share, how they come in parts, what they cost, and what they leave behind."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from engine_fixtures.sessions import document, open_session, problem, request, seeded
+from engine_fixtures.watches import counted, state_of
+from tiny_net import TinyNet
+
+from servelens.engine.methods import METHODS
+from servelens.protocol import Document
+
+IN_PARTS = [name for name, method in METHODS.items() if method.comes_in_parts]
+WITH_SERIES = [name for name, method in METHODS.items() if method.series is not None]
+
+
+@cache
+def tiny():
+    return open_session(seeded(TinyNet))
+
+
+@pytest.mark.parametrize("method", IN_PARTS)
+@pytest.mark.parametrize("of", [1, 3, 7])
+def test_parts_add_up_to_the_whole(method: str, of: int) -> None:
+    (whole,) = document(tiny(), explain=method, dtype="float32").attributions
+    parts = [
+        document(tiny(), explain=method, part={"index": i, "of": of}).attributions[0]
+        for i in range(of)
+    ]
+    total = sum(part.map for part in parts) / sum(part.weight for part in parts)
+    assert np.abs(total - whole.map).max() <= 1e-6 * np.abs(whole.map).max()
+
+
+def test_a_part_of_what_has_none_is_told_beside_the_others() -> None:
+    answer = document(tiny(), explain=["grad_cam", "occlusion"], part={"index": 0, "of": 2})
+    cam, occlusion = answer.attributions
+    assert cam.problem.type == "unsupported" and "occlusion" in cam.problem.hint
+    assert occlusion.problem is None and occlusion.weight is not None
+
+
+def test_a_part_beyond_the_last_is_refused() -> None:
+    found = problem_of(part={"index": 3, "of": 3})
+    assert (found.type, found.where) == ("bad_value", "part.index")
+
+
+def problem_of(**keys):
+    with pytest.raises(Exception, match="part") as caught:
+        request(**keys)
+    return caught.value.problem
+
+
+def test_what_shares_a_series_shares_its_passes() -> None:
+    path = {"steps": 9}
+    entries = [
+        {"method": "integrated_gradients", **path},
+        {"method": "layer_conductance", "layers": ["stem", "block"], **path},
+        {"method": "internal_influence", "layer": "last", **path},
+    ]
+    with counted(tiny()) as passes:
+        cost = document(tiny(), explain=entries, target="top:2").cost
+    # The image itself, the path's baseline, and nine steps; back for both targets.
+    assert (cost.forwards, cost.backwards) == (11, 18)
+    assert (sum(passes.forwards), sum(passes.backwards)) == (11, 18)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_declared_cost_is_what_it_takes(method: str) -> None:
+    said = {m["name"]: m["relative_cost"] for m in tiny().describe()["methods"]}[method]
+    cost = document(tiny(), explain=method).cost
+    assert said == cost.forwards + 2 * cost.backwards
+
+
+def test_a_smaller_budget_makes_a_coarser_map_and_says_so() -> None:
+    # Each pass is taken for 3 ms forward and back.
+    answer = document(tiny(), explain="integrated_gradients", budget_ms=60)
+    (found,) = answer.attributions
+    assert found.coarsened == {"steps": 50} and 2 <= found.params["steps"] < 50
+    assert answer.cost.forwards == found.params["steps"] + 2 and found.map is not None
+    (found,) = document(tiny(), explain="occlusion", budget_ms=120).attributions
+    assert found.coarsened is not None and found.params["stride"] <= found.params["window"]
+
+
+def test_a_budget_that_is_too_small_for_any_map_is_refused_with_the_estimate() -> None:
+    found = problem(tiny(), explain="score_cam", budget_ms=4)
+    assert (found.type, found.code) == ("over_budget", 413)
+    assert "ms" in found.message
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("chunk", [1, 5])
+def test_maps_do_not_depend_on_chunks_or_neighbours(method: str, chunk: int) -> None:
+    (alone,) = document(tiny(), explain=method, target=1).attributions
+    other = open_session(seeded(TinyNet), chunk=chunk)
+    requests = [request(explain=method, target=1), request(explain="saliency"), request()]
+    answers = other.run(requests)
+    assert all(isinstance(answer, Document) for answer in answers)
+    (beside,) = answers[0].attributions
+    assert np.abs(beside.map - alone.map).max() <= 2e-5 * max(np.abs(alone.map).max(), 1e-9)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_leaves_the_model_as_it_found_it(method: str) -> None:
+    module = tiny().model.module
+    before = state_of(module)
+    document(tiny(), explain=method)
+    assert state_of(module) == before
+    assert problem(tiny(), explain=method, target="no such class").type == "unknown_class"
+    assert state_of(module) == before
+
+
+@pytest.mark.parametrize("method", WITH_SERIES)
+def test_memory_that_runs_out_makes_chunks_smaller(method: str, monkeypatch) -> None:
+    session = open_session(seeded(TinyNet), chunk=8)
+    (whole,) = document(session, explain=method, target=1).attributions
+    forward, most = type(session.model.module).forward, 3
+
+    def greedy(self, x: torch.Tensor) -> torch.Tensor:
+        if len(x) > most:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return forward(self, x)
+
+    monkeypatch.setattr(type(session.model.module), "forward", greedy)
+    (found,) = document(session, explain=method, target=1).attributions
+    assert found.problem is None
+    assert np.abs(found.map - whole.map).max() <= 2e-5 * max(np.abs(whole.map).max(), 1e-9)
+
+
+@pytest.mark.parametrize("method", WITH_SERIES)
+def test_a_module_that_raises_in_a_series_costs_that_map_alone(method: str, monkeypatch) -> None:
+    session = open_session(seeded(TinyNet))
+    forward, calls = type(session.model.module).forward, []
+
+    def touchy(self, x: torch.Tensor) -> torch.Tensor:
+        calls.append(len(x))
+        if len(calls) > 1:
+            raise ValueError("only once")
+        return forward(self, x)
+
+    before = state_of(session.model.module)
+    monkeypatch.setattr(type(session.model.module), "forward", touchy)
+    cam, found = document(session, explain=["grad_cam", method]).attributions
+    assert cam.map is not None and cam.problem is None
+    assert found.map is None and found.problem.type == "internal"
+    assert "only once" not in found.problem.message
+    monkeypatch.undo()
+    assert state_of(session.model.module) == before
+
+
+def test_a_stream_counts_its_passes_up_to_what_it_said() -> None:
+    keys = {"explain": ["grad_cam", "occlusion", "smooth_grad"], "stream": True}
+    frames = list(tiny().open_stream(request(**keys)))
+    progress = [frame for frame in frames if frame["frame"] == "progress"]
+    done = [frame["done"] for frame in progress]
+    assert done == sorted(done) and len({frame["total"] for frame in progress}) == 1
+    assert done[-1] <= progress[-1]["total"] and len(progress) > 5
+    assert frames[-1]["frame"] == "document"
