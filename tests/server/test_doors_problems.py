@@ -80,7 +80,7 @@ def test_every_type_of_problem_is_provoked_here() -> None:
     [
         (form(PHOTO, explian=True), "did you mean 'explain'?"),
         (form(PHOTO, activations="stam"), "did you mean 'stem'"),
-        (form(PHOTO, explain="gradcam"), "did you mean 'grad_cam'?"),
+        (form(PHOTO, explain="gradcam"), "did you mean 'grad_cam' or"),
         (raw(b""), "curl -T"),
         (form(PHOTO, explain=["saliency"] * 4, target=ALL_CLASSES, dtype="float32"), "npz"),
     ],
