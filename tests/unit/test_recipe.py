@@ -112,6 +112,12 @@ def test_the_card_of_a_recipe_survives_being_saved_and_loaded(tmp_path: Path) ->
     assert Card.load(tmp_path) == card
 
 
+def test_stages_stay_in_the_order_in_which_the_recipe_tries_them(tmp_path: Path) -> None:
+    stages = '"the end" = "layer4.1.*"\n"stage 4" = "layer4.*"\n"the rest" = "*"\n"a" = "fc"\n'
+    read(tmp_path, f"{SMALL}[lens.stages]\n{stages}").card.save(tmp_path)
+    assert list(Card.load(tmp_path).lens.stages) == ["the end", "stage 4", "the rest", "a"]
+
+
 def test_a_model_file_keeps_its_path_in_the_recipe_and_its_name_in_the_card(tmp_path: Path) -> None:
     (tmp_path / "nets").mkdir()
     (tmp_path / "nets" / "tiny.py").write_text("class Net: ...\n")

@@ -98,7 +98,8 @@ class Card:
         )
 
     def save(self, folder: Path) -> None:
-        text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False, sort_keys=True)
+        # In the recipe's order, for a layer is of the first stage whose pattern it fits.
+        text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False)
         (folder / CARD_FILE).write_text(text + "\n", encoding="utf-8")
 
     @classmethod
