@@ -49,15 +49,24 @@ def open_session(
     limits: Limits = Limits(),  # noqa: B008 - frozen
     **parts: Any,
 ) -> Session:
+    """A session of a model that is described here and not by a recipe."""
+    return session_of(module, card(**parts), chunk=chunk, limits=limits)
+
+
+def session_of(
+    module: nn.Module,
+    card: Card,
+    *,
+    chunk: int = 8,
+    limits: Limits = Limits(),  # noqa: B008 - frozen
+) -> Session:
     """A session of chunks of a fixed size: what a chunk holds must not depend on this machine."""
-    its_card = card(**parts)
-    capability = survey_model(module, its_card)
-    with mock.patch.object(
+    capability = survey_model(module, card)
+    paces = mock.patch.object(
         plan, "calibrate", side_effect=lambda run, device: Pace(chunk, 3.0, 3.0)
-    ):
-        return Session(
-            module, its_card, capability, "sha256:0", torch.device("cpu"), limits, "float32"
-        )
+    )
+    with paces:
+        return Session(module, card, capability, "sha256:0", torch.device("cpu"), limits, "float32")
 
 
 def request(image: bytes | None = None, **keys: Any) -> Request:
