@@ -35,9 +35,9 @@ def unroll(module: nn.Module, head: Head, example: torch.Tensor, *, for_lrp: boo
     Built and judged on the CPU, where float32 is exact, and left on the module's device.
     """
     device = next(module.parameters(), example).device
-    original = copy.deepcopy(module).cpu()
-    example = example.detach().cpu()
-    with random_numbers_kept(device), borrowed(original):
+    with torch.inference_mode(False):
+        original, example = copy.deepcopy(module).cpu(), example.detach().cpu()
+    with torch.inference_mode(False), random_numbers_kept(device), borrowed(original):
         if not for_lrp:
             return _unrolled(original, head, example, pair_differences).to(device)
         try:

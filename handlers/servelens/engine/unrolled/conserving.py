@@ -126,9 +126,15 @@ def _conserving_call(
         return Ruled(Pass, call), inputs, others
     if name == "mul" and len(inputs) == 2:
         return Ruled(SignalTakesAll, torch.mul), _signal_first(inputs), {}
-    if name in _LINEAR or (name in _SCALING and len(inputs) == 1):
+    if name in _LINEAR or (name in _SCALING and _scales(node, inputs)):
         return call, inputs, others
     raise NotUnrolledError(f"LRP has no rule for a call of {name}")
+
+
+def _scales(node: fx.Node, inputs: Sequence[fx.Node]) -> bool:
+    """Whether one tensor is multiplied, by no tensor and not by itself, or divided."""
+    factors = [arg for arg in node.args if arg in inputs]
+    return len(factors) == 1 and (name_of(node) == "mul" or node.args[0] is factors[0])
 
 
 def _conserving_module(module: nn.Module) -> nn.Module:

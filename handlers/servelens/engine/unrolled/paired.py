@@ -3,9 +3,10 @@
 Captum runs DeepLift on a batch of inputs followed by their baselines, so that each half knows the
 other. Backwards it replaces a rectifier's slope by (change of the output) / (change of the input),
 the rescale rule of Shrikumar et al., 2017, but knows few activations. Its rule for max pooling
-loses what a pixel gives to more than one window, and takes the first row's gradient for every
-row's (captum issue 1276). The rules here fill in for both. They take a batch for such a pair of
-halves, which makes a gradient through them good for nothing but DeepLift.
+loses what a pixel gives to more than one window, takes the first row's gradient for every row's
+(captum issue 1276), and is not heard by a rectifier right before it. The rules here fill in for
+both. They take a batch for such a pair of halves, which makes a gradient through them good for
+nothing but DeepLift.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def pair_differences(traced: fx.GraphModule, batch: torch.Tensor) -> None:
     for node in list(traced.graph.nodes):
         if node.meta["shape"] is not None and activations(node):
             _pair(traced, node)
-    _part_from_siblings(traced)
+    _part_hooks(traced)
 
 
 def _pair(traced: fx.GraphModule, node: fx.Node) -> None:
@@ -92,13 +93,18 @@ def _is_square(node: fx.Node) -> bool:
     return name_of(node) == "mul" and node.args[0] is node.args[1]
 
 
-def _part_from_siblings(traced: fx.GraphModule) -> None:
-    """Captum's hook on an activation's input replaces the gradient of all who read that tensor."""
+def _part_hooks(traced: fx.GraphModule) -> None:
+    """Captum's hook on an activation's input replaces the gradient of all who read that tensor,
+    and too late for the activation that gave it, if one did."""
     for node in list(traced.graph.nodes):
-        if type(called_module(traced, node)) in KNOWN_TO_CAPTUM:
+        if _is_hooked(traced, node):
             (source,) = node.all_input_nodes
-            if len(source.users) > 1:
+            if len(source.users) > 1 or _is_hooked(traced, source):
                 call_between(traced, source, node, Copy())
+
+
+def _is_hooked(traced: fx.GraphModule, node: fx.Node) -> bool:
+    return type(called_module(traced, node)) in KNOWN_TO_CAPTUM
 
 
 class Rescale(torch.autograd.Function):
