@@ -232,7 +232,7 @@ ELEMENTWISE = [
 ]
 
 
-@pytest.mark.parametrize("function", ELEMENTWISE, ids=str)
+@pytest.mark.parametrize("function", ELEMENTWISE, ids=lambda f: getattr(f, "__name__", str(f)))
 def test_deep_lift_of_a_function_of_one_number_is_how_much_it_changed(function):
     net = Elementwise(function).double()
     x, baseline = 3 * noise(2, 3, 2, 2, seed=3), noise(2, 3, 2, 2, seed=4)
