@@ -32,7 +32,7 @@ def weights_of(chosen: Sequence[Chosen], classes: Classes) -> torch.Tensor:
     """[N, outputs]: what each row's target takes of each of the model's outputs, for the score of
     a class, or of a class against another, is a weighted sum of them."""
     outputs = 1 if classes.single_logit else classes.count
-    taken = classes.logits(torch.eye(outputs)).T
+    taken = classes.logits(torch.eye(outputs))
     return torch.stack([one.score(taken) for one in chosen])
 
 
