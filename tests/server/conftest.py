@@ -13,7 +13,8 @@ import pytest
 
 from servelens.local import Model, TorchServe
 
-sys.path.insert(0, str(Path(__file__).parent))
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "models")]
 pytest.register_assert_rewrite("lens_caller")
 
 from lens_fixtures import (  # noqa: E402 - the lines above make it findable

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import requests
 import torch
+from grey_net import Net
+from grey_recipe import LABELS, SIZE, make_recipe
 from PIL import Image
 
 from servelens.engine.folder.digest import folder_digest
@@ -17,54 +19,17 @@ from servelens.local import Model, TorchServe
 from servelens_archives.builder import build
 from servelens_archives.recipe import load_recipe
 
-NET = """
-from torch import nn
-
-class Net(nn.Module):
-    def __init__(self, num_classes):
-        super().__init__()
-        self.conv = nn.Conv2d(1, 4, 3)
-        self.relu = nn.ReLU()
-        self.fc = nn.Linear(4, num_classes)
-
-    def forward(self, x):
-        return self.fc(self.relu(self.conv(x)).mean((2, 3)))
-"""
-RECIPE = """
-name = "tiny"
-[model]
-file = "net.py"
-class = "Net"
-weights = "tiny.pt"
-[input]
-size = [12, 10]
-resize = 14
-channels = 1
-mean = [0.5]
-std = [0.5]
-[output]
-labels = ["ant", "bee", "cow"]
-[serve]
-batch_size = 4
-max_batch_delay_ms = 7
-response_timeout_s = 99
-"""
-
 
 @pytest.fixture(scope="module")
 def model() -> torch.nn.Module:
-    scope: dict[str, type[torch.nn.Module]] = {"__name__": "net"}  # type: ignore[dict-item]
-    exec(NET, scope)
-    return scope["Net"](3).eval()
+    return Net(len(LABELS)).eval()
 
 
 @pytest.fixture(scope="module")
 def mar(tmp_path_factory: pytest.TempPathFactory, model: torch.nn.Module) -> Path:
     folder = tmp_path_factory.mktemp("tiny")
-    (folder / "net.py").write_text(NET)
-    (folder / "tiny.toml").write_text(RECIPE)
     torch.save(model.state_dict(), folder / "tiny.pt")
-    return build(load_recipe(folder / "tiny.toml"), folder / "store")
+    return build(load_recipe(make_recipe(folder, weights="tiny.pt")), folder / "store")
 
 
 @pytest.fixture(scope="module")
@@ -95,9 +60,9 @@ def test_the_worker_answers_what_the_model_computes(
         timeout=60,
     )
     with torch.no_grad():
-        expected = model(torch.full((1, 1, 12, 10), (1 - 0.5) / 0.5)).softmax(1)[0].tolist()
+        expected = model(torch.full((1, 1, *SIZE), (1 - 0.5) / 0.5)).softmax(1)[0].tolist()
     assert answer.status_code == 200
-    assert answer.json() == pytest.approx(dict(zip(("ant", "bee", "cow"), expected, strict=True)))
+    assert answer.json() == pytest.approx(dict(zip(LABELS, expected, strict=True)))
 
 
 def test_the_worker_names_the_archive_by_the_digest_of_its_files(

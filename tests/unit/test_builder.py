@@ -11,11 +11,12 @@ import sys
 import time
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 import yaml
+from grey_net import Net
+from grey_recipe import CODE, LABELS, SIZE, make_recipe
 from PIL import Image
 
 import servelens
@@ -34,47 +35,6 @@ from servelens_archives.staging import model_config
 
 # Each builds whole archives, in processes that import torch anew.
 pytestmark = pytest.mark.slow
-
-NET = """
-from torch import nn
-
-
-class Net(nn.Module):
-    def __init__(self, num_classes):
-        super().__init__()
-        self.conv = nn.Conv2d(1, 4, 3)
-        self.relu = nn.ReLU()
-        self.fc = nn.Linear(4, num_classes)
-
-    def forward(self, x):
-        return self.fc(self.relu(self.conv(x)).mean((2, 3)))
-"""
-RECIPE = """
-name = "tiny"
-title = "Tiny"
-[model]
-file = "net.py"
-class = "Net"
-weights = "none"
-[input]
-size = [12, 10]
-resize = 14
-channels = 1
-mean = [0.5]
-std = [0.5]
-[output]
-labels = ["ant", "bee", "cow"]
-[serve]
-batch_size = 4
-response_bytes = 50_000
-"""
-
-
-def make_recipe(folder: Path, net: str = NET) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "net.py").write_text(net)
-    (folder / "tiny.toml").write_text(RECIPE)
-    return folder / "tiny.toml"
 
 
 @pytest.fixture
@@ -136,10 +96,8 @@ def test_vendored_code_is_ours_to_the_byte(unpacked: Path) -> None:
 
 
 def test_the_unpacked_archive_answers_with_the_seeds_own_weights(unpacked: Path) -> None:
-    scope: dict[str, Any] = {"__name__": "net"}
-    exec(NET, scope)
     torch.manual_seed(3)
-    expected = scope["Net"](3).state_dict()
+    expected = Net(len(LABELS)).state_dict()
     found = read_weights(unpacked / "weights.npz")
     assert list(found) == list(expected)
     assert all(torch.equal(found[name], value) for name, value in expected.items())
@@ -148,17 +106,17 @@ def test_the_unpacked_archive_answers_with_the_seeds_own_weights(unpacked: Path)
     Image.new("L", (20, 16), 255).save(photo, "PNG")
     [document] = Session.load(unpacked).run([Request(image=photo.getvalue())])
     assert isinstance(document, Document)
-    white = torch.full((1, 1, 12, 10), (1 - 0.5) / 0.5)
+    white = torch.full((1, 1, *SIZE), (1 - 0.5) / 0.5)
     maps = torch.relu(torch.conv2d(white, expected["conv.weight"], expected["conv.bias"]))
     logits = maps.mean((2, 3)) @ expected["fc.weight"].T + expected["fc.bias"]
     answered = {p.label: p.logit for p in document.predictions}
-    for label, logit in zip(("ant", "bee", "cow"), logits[0].tolist(), strict=True):
+    for label, logit in zip(LABELS, logits[0].tolist(), strict=True):
         assert answered[label] == pytest.approx(logit, abs=1e-5)
 
 
 def test_the_capability_document_was_surveyed_from_the_very_archive(unpacked: Path) -> None:
     capability = json.loads((unpacked / "capability.json").read_text())
-    assert capability["labels"] == ["ant", "bee", "cow"]
+    assert capability["labels"] == list(LABELS)
     assert capability["layers"][0]["name"] == "conv"
     assert capability["model"]["digest"] == folder_digest(unpacked)
     assert capability["limits"]["response_bytes"] == 50_000
@@ -168,12 +126,12 @@ def test_the_configuration_is_what_both_torchserve_and_the_worker_read(unpacked:
     config = yaml.safe_load((unpacked / "model-config.yaml").read_text())
     assert {k: v for k, v in config.items() if k != "servelens"} == {
         "batchSize": 4,
-        "maxBatchDelay": 5,
-        "responseTimeout": 120,
+        "maxBatchDelay": 7,
+        "responseTimeout": 99,
     }
     settings = read_settings(config)
     assert settings.limits.response_bytes == 50_000
-    assert settings.limits.response_timeout_s == 120
+    assert settings.limits.response_timeout_s == 99
     explained = yaml.safe_load(model_config(ServeSpec(nice=19, threads=2, dtype="bfloat16")))
     settings = read_settings(explained)
     assert (settings.nice, settings.threads, settings.dtype) == (19, 2, "bfloat16")
@@ -182,7 +140,13 @@ def test_the_configuration_is_what_both_torchserve_and_the_worker_read(unpacked:
 def test_the_provenance_has_versions_and_the_seed_and_no_path(unpacked: Path) -> None:
     text = (unpacked / "provenance.json").read_text()
     provenance = json.loads(text)
-    assert provenance["weights"] == {"source": "none", "seed": 3, "file": None, "sha256": None}
+    assert provenance["weights"] == {
+        "source": "none",
+        "seed": 3,
+        "file": None,
+        "sha256": None,
+        "left_out": [],
+    }
     assert provenance["versions"]["torch"] == torch.__version__.split("+")[0]
     assert "/" not in text
 
@@ -215,7 +179,9 @@ def test_the_command_builds_what_it_can_and_fails_for_the_rest(
     said = capsys.readouterr()
     assert said.out == f"{out / 'tiny-explain.mar'}\n"
     assert "nmae is not a key of a recipe; did you mean 'name'?" in said.err
-    assert "there is no recipe 'resnet'; did you mean 'resnet18'?" in said.err
+    assert "there is no recipe 'resnet'; did you mean 'resnet50' or 'resnet34' or 'resnet18'?" in (
+        said.err
+    )
     with zipfile.ZipFile(out / "tiny-explain.mar") as explain, zipfile.ZipFile(mar) as plain:
         assert explain.read("weights.npz") == plain.read("weights.npz")
         assert json.loads(explain.read("model.json"))["title"] == "Tiny (explanations)"
@@ -233,8 +199,8 @@ def test_a_recipes_name_finds_its_file_and_a_path_is_taken_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("net", "sentence"),
     [
-        (NET.replace("self.relu(self.conv(x))", "(x / (1 // 0))"), "ZeroDivisionError: integer"),
-        (NET.replace("return self.fc", "return self.fc.weight, self.fc"), "returns a tuple"),
+        (CODE.replace("self.relu(self.conv(x))", "(x / (1 // 0))"), "ZeroDivisionError: integer"),
+        (CODE.replace("return self.fc", "return self.fc.weight, self.fc"), "returns a tuple"),
     ],
 )
 def test_a_model_that_would_fail_in_its_worker_is_no_archive(
