@@ -18,6 +18,7 @@ from servelens.protocol import did_you_mean
 from servelens_archives.builder import build
 from servelens_archives.errors import BuildError
 from servelens_archives.recipe import DEFAULT_WEIGHTS, NO_WEIGHTS, VARIANTS, load_recipe
+from servelens_archives.weights import SUFFIXES
 
 ARCHIVES = Path(__file__).resolve().parents[1]
 RECIPES = ARCHIVES / "recipes"
@@ -47,9 +48,13 @@ def find_recipe(name: str) -> Path:
         return Path(name)
     path = RECIPES / f"{name}.toml"
     if not path.is_file():
-        known = sorted(file.stem for file in RECIPES.glob("*.toml"))
-        raise BuildError(f"there is no recipe {name!r}; {did_you_mean(name, known)}")
+        raise BuildError(f"there is no recipe {name!r}; {did_you_mean(name, recipe_names())}")
     return path
+
+
+def recipe_names() -> list[str]:
+    """Of the recipes that come with the project."""
+    return sorted(file.stem for file in RECIPES.glob("*.toml"))
 
 
 def _build_one(name: str, asked: argparse.Namespace, screen: Console) -> Path:
@@ -65,7 +70,11 @@ def _build_one(name: str, asked: argparse.Namespace, screen: Console) -> Path:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="build", description="Build archives from recipes.")
+    parser = argparse.ArgumentParser(
+        prog="build",
+        description="Build archives from recipes.",
+        epilog=f"Recipes by name: {', '.join(recipe_names())}.",
+    )
     parser.add_argument(
         "recipes", nargs="+", metavar="RECIPE", help="a TOML file, or the name of a recipe"
     )
@@ -73,7 +82,8 @@ def _parser() -> argparse.ArgumentParser:
         "--weights",
         metavar="default|none|FILE",
         type=_weights,
-        help="instead of the recipe's: torchvision's, random ones, or a .pt, .pth or .npz file",
+        help="instead of the recipe's: torchvision's, random ones, or a file of weights "
+        f"({', '.join(SUFFIXES)})",
     )
     parser.add_argument("--seed", type=_seed, default=0, help="of the random weights (default 0)")
     parser.add_argument("--variant", choices=VARIANTS, help="for a queue of its own")

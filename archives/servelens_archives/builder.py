@@ -48,7 +48,7 @@ def build(
         folder = add_manifest(stage, card, scratch)
         flight = fly(folder, scratch / "preflight.json")
         report(flight.summary())
-        for warning in flight.warnings:
+        for warning in (*origin.warnings(), *flight.warnings):
             report(warning)
         write_archive(folder, target)
         report(f"{target.stat().st_size / 2**20:.1f} MiB")

@@ -9,14 +9,10 @@ restriction holds, and limits of the operating system. Only named tensors leave 
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import os
-import pickle
-import re
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,25 +23,14 @@ from torch import nn
 from servelens.engine.folder.loading import read_weights, write_weights
 from servelens.protocol import shorten
 from servelens_archives.child import write_report
+from servelens_archives.unpickling import PICKLES, Unusable, unpickle
 
-PICKLES = (".pt", ".pth")
 CHECKPOINT_KEYS = ("state_dict", "model_state_dict", "model")
-LIBRARIES = (
-    "torch.nn.modules.",
-    "torch.nn.parallel.data_parallel",
-    "torchvision.models.",
-    "torchvision.ops.",
-)
 PLAIN_DTYPES = frozenset(
     {torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.bool}
     | {torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8}
 )
 BASE_ALLOWANCE = 4 * 2**30
-FORBIDDEN = re.compile(r"GLOBAL ([\w.]+)")
-
-
-class Unusable(Exception):
-    """The end of a sentence that begins with the file's name."""
 
 
 def main(source: Path, target: Path, report: Path, class_file: Path | None) -> int:
@@ -68,7 +53,7 @@ def read_state(
 ) -> Mapping[str, torch.Tensor]:
     """The named tensors in the file, all of them plain; raises Unusable."""
     if source.suffix in PICKLES:
-        state = find_state(_unpickle(source, class_file))
+        state = find_state(unpickle(source, class_file))
     else:
         state = _read_arrays(source)
     _check_tensors(state, allowance)
@@ -85,86 +70,27 @@ def find_state(content: Any) -> Mapping[str, torch.Tensor]:
             f"holds a {type(content).__name__}, not weights; save them with "
             "torch.save(model.state_dict(), path)"
         )
-    for key in CHECKPOINT_KEYS:
-        if isinstance(content.get(key), (Mapping, nn.Module)):
-            return find_state(content[key])
-    return content
-
-
-def _unpickle(source: Path, class_file: Path | None) -> Any:
-    names = _names_asked_for(source)
-    if names is None or any(name.startswith("torchvision.") for name in names):
-        importlib.import_module("torchvision.models")  # A class must exist to be allowed.
-    allowed: list[Any] = list(_library_classes())
-    if class_file is not None:
-        allowed += _own_classes(names or [], class_file)
-    with torch.serialization.safe_globals(allowed):
-        try:
-            return torch.load(source, map_location="cpu", weights_only=True)
-        except pickle.UnpicklingError as error:
-            raise Unusable(_what_is_forbidden(str(error))) from None
-        except MemoryError:
-            raise
-        except Exception as error:
-            raise Unusable(_what_is_broken(str(error))) from None
-
-
-def _library_classes() -> Iterator[type[nn.Module]]:
-    found: set[type[nn.Module]] = set()
-    waiting: list[type[nn.Module]] = [nn.Module]
-    while waiting:
-        fresh = [kind for kind in waiting.pop().__subclasses__() if kind not in found]
-        found.update(fresh)
-        waiting += fresh
-    return (kind for kind in found if f"{kind.__module__}.".startswith(LIBRARIES))
-
-
-def _names_asked_for(source: Path) -> list[str] | None:
-    """The globals that the pickle in the file names, beyond PyTorch's own; None if unreadable."""
-    try:
-        return list(torch.serialization.get_unsafe_globals_in_checkpoint(str(source)))
-    except Exception:  # The file may be anything; what it is, the unpickler will say.
-        return None
-
-
-def _own_classes(names: Sequence[str], class_file: Path) -> list[tuple[type[nn.Module], str]]:
-    """The recipe's own classes, by the names that the file knows them under.
-
-    The recipe's author has the build import this file anyway. A model saved by a script calls its
-    class `__main__.Net`, whatever the file is called now.
-    """
-    spec = importlib.util.spec_from_file_location(f"servelens_class_{class_file.stem}", class_file)
-    if not names or spec is None or spec.loader is None:
-        return []
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    own = {name: value for name, value in vars(module).items() if _is_module_class(value)}
-    return [(own[end], name) for name in names if (end := name.rpartition(".")[2]) in own]
-
-
-def _is_module_class(value: Any) -> bool:
-    return isinstance(value, type) and issubclass(value, nn.Module)
-
-
-def _what_is_forbidden(error: str) -> str:
-    named = FORBIDDEN.search(error)
-    asked = f"asks for {named[1]}" if named else "asks for more than tensors"
-    return (
-        f"{asked}, which could run code, so it was not opened; save the weights alone with "
-        "torch.save(model.state_dict(), path)"
-    )
-
-
-def _what_is_broken(error: str) -> str:
-    if "allocate memory" in error:
-        raise MemoryError
-    if "TorchScript" in error:
-        return (
-            "is a TorchScript program, not weights; save the model that it was made from with "
-            "torch.save(model.state_dict(), path)"
+    usual = [key for key in CHECKPOINT_KEYS if isinstance(content.get(key), (Mapping, nn.Module))]
+    if usual:
+        return find_state(content[usual[0]])
+    holders = [key for key, value in content.items() if _is_state(value)]
+    if len(holders) > 1:
+        raise Unusable(
+            f"holds weights under {', '.join(shorten(key) for key in holders)}; save those that "
+            f"are meant alone, with torch.save(content[{shorten(holders[0])}], path)"
         )
-    return "is not a file that torch.save wrote, or it is cut short"
+    return find_state(content[holders[0]]) if holders else content
+
+
+def _is_state(value: Any) -> bool:
+    """A model or named tensors; an optimizer's state beside them in a checkpoint is neither."""
+    if isinstance(value, nn.Module):
+        return True
+    return (
+        isinstance(value, Mapping)
+        and bool(value)
+        and all(isinstance(tensor, torch.Tensor) for tensor in value.values())
+    )
 
 
 def _read_arrays(source: Path) -> Mapping[str, torch.Tensor]:

@@ -48,14 +48,17 @@ def main(folder: Path, report: Path) -> int:
 
 def fly(folder: Path) -> dict[str, Any]:
     from servelens.engine.budget import Limits
-    from servelens.engine.folder.card import CAPABILITY_FILE
+    from servelens.engine.folder.card import CAPABILITY_FILE, Card
     from servelens.engine.session import Session
     from servelens.protocol import Request
 
     clock = Clock()
     serve = yaml.safe_load((folder / CONFIG_FILE).read_text(encoding="utf-8"))["servelens"]
     limits = {name: serve[name] for name in ("response_bytes", "response_timeout_s")}
-    session = Session.load(folder, limits=Limits(**limits))
+    try:
+        session = Session.load(folder, limits=Limits(**limits))
+    except RuntimeError as error:  # as PyTorch says that shapes do not go together
+        raise Grounded(f"{sentence(error)}; {what_goes_in(Card.load(folder))}") from error
     clock.lap("load")
     capability = session.describe()
     photo = synthetic_photo()
@@ -89,6 +92,11 @@ def answer(session: Any, request: Any) -> Any:
     if isinstance(result, Problem):
         raise Grounded(f"{result.message}; {result.hint}" if result.hint else result.message)
     return result
+
+
+def what_goes_in(card: Any) -> str:
+    height, width = card.input.size
+    return f"by [input] the model is given {card.input.channels} x {height} x {width} pixels"
 
 
 def synthetic_photo() -> bytes:

@@ -26,9 +26,11 @@ VARIANTS = ("explain",)
 
 # What torchvision's builders of these set by themselves when they are given their weights.
 PRETRAINED_KWARGS: Mapping[str, Mapping[str, Any]] = {
-    "googlenet": {"transform_input": True, "aux_logits": False},
-    "inception_v3": {"transform_input": True, "aux_logits": False},
+    "googlenet": {"transform_input": True},
+    "inception_v3": {"transform_input": True},
 }
+# ImageNet's as one channel: each the mean of its three.
+GREY: Mapping[str, Any] = {"mean": (0.449,), "std": (0.226,)}
 
 # The archive's folder comes first on the worker's path: a file of such a name would hide these.
 TAKEN_MODULES = frozenset(sys.stdlib_module_names) | {
@@ -139,7 +141,8 @@ class _Reader:
         return {"title": top.get("name"), **top}
 
     def _input(self) -> InputSpec:
-        spec = InputSpec(**self._section("input", INPUT))
+        given = self._section("input", INPUT)
+        spec = InputSpec(**({**GREY, **given} if given.get("channels") == 1 else given))
         for key, values in (("mean", spec.mean), ("std", spec.std)):
             if len(values) != spec.channels:
                 self._wrong(

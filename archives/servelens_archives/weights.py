@@ -24,6 +24,7 @@ from servelens.engine.folder.card import WEIGHTS_FILE, Card
 from servelens.engine.folder.loading import (
     ModelLoadError,
     build_module,
+    count_and_name,
     load_weights,
     read_weights,
     write_weights,
@@ -31,17 +32,18 @@ from servelens.engine.folder.loading import (
 from servelens.protocol import did_you_mean
 from servelens_archives.child import run_job
 from servelens_archives.errors import BuildError, WeightsError
-from servelens_archives.fitting import fit, with_class_count, with_label_count
+from servelens_archives.fitting import State, fit, left_out, with_class_count, with_label_count
 from servelens_archives.recipe import DEFAULT_WEIGHTS, NO_WEIGHTS
+from servelens_archives.unpickling import PICKLES
 
-SUFFIXES = (".pt", ".pth", ".npz")
+SUFFIXES = (*PICKLES, ".npz")
 OLDEST_SAFE_TORCH = (2, 6)
 OPENING_SECONDS = 300.0
 NETWORK_SECONDS = 30.0
 HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,})\.")  # torch.hub's own convention
 INSTEAD = (
-    'Give a local file with --weights FILE (or weights = "FILE" in the recipe), '
-    "or --weights none for random ones."
+    "Fetch it on a machine that can and put it into {folder}, or give a local file with "
+    '--weights FILE (or weights = "FILE" in the recipe), or --weights none for random ones.'
 )
 
 
@@ -53,6 +55,13 @@ class Origin:
     file: str | None = None
     sha256: str | None = None
     seed: int | None = None
+    left_out: tuple[str, ...] = ()
+
+    def warnings(self) -> tuple[str, ...]:
+        if not self.left_out:
+            return ()
+        told = count_and_name("left out", self.left_out)
+        return (f"{self.file} holds more than the model has a use for, {told}",)
 
 
 def equip(folder: Path, card: Card, weights: str, seed: int) -> tuple[Card, Origin]:
@@ -69,8 +78,9 @@ def equip(folder: Path, card: Card, weights: str, seed: int) -> tuple[Card, Orig
         path = default_file(card) if default else Path(weights)
         state = open_foreign(path, folder / card.model.file if card.model.file else None)
         card = with_class_count(folder, card, state)
-        module = _fitted_module(folder, card, state, path.name)
-        origin = Origin(DEFAULT_WEIGHTS if default else "file", path.name, _sha256(path))
+        module, unused = _fitted_module(folder, card, state, path.name)
+        source = DEFAULT_WEIGHTS if default else "file"
+        origin = Origin(source, path.name, _sha256(path), left_out=unused)
     final = module.state_dict()
     _check_plain(final)
     write_weights(folder / WEIGHTS_FILE, final)
@@ -117,14 +127,19 @@ def default_file(card: Card) -> Path:
     path = Path(torch.hub.get_dir()) / "checkpoints" / name
     expected = HASH_IN_NAME.search(name)
     prefix = expected[1] if expected else None
-    if path.is_file() and (prefix is None or _sha256(path).startswith(prefix)):
+    damaged = path.is_file() and prefix is not None and not _sha256(path).startswith(prefix)
+    if path.is_file() and not damaged:
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with _network_patience():
             torch.hub.download_url_to_file(url, str(path), hash_prefix=prefix, progress=True)
     except (OSError, RuntimeError) as error:
-        raise WeightsError(f"{name} could not be fetched from {url}: {error}. {INSTEAD}") from None
+        seen = f"the {name} in {path.parent} is damaged, for its hash is not the one in its name; "
+        raise WeightsError(
+            f"{seen if damaged else ''}{name} could not be fetched from {url}: {error}. "
+            f"{INSTEAD.format(folder=path.parent)}"
+        ) from None
     return path
 
 
@@ -156,15 +171,32 @@ def _random_module(folder: Path, card: Card, seed: int) -> nn.Module:
         return _bare_module(folder, card)
 
 
-def _fitted_module(folder: Path, card: Card, state: dict[str, Tensor], name: str) -> nn.Module:
+def _fitted_module(
+    folder: Path, card: Card, state: dict[str, Tensor], name: str
+) -> tuple[nn.Module, tuple[str, ...]]:
+    """The module with its weights, and the names in the file of those that it has no use for."""
     module = _bare_module(folder, card)
+    expected = module.state_dict()
+    fitted: State = {}
     try:
-        load_weights(module, fit(state, module.state_dict()))
+        fitted = fit(state, expected)
+        load_weights(module, fitted)
     except ModelLoadError as error:
-        raise WeightsError(f"{name}: {error}") from None
+        raise WeightsError(f"{name}: {error}{_channels_hint(card, fitted, expected)}") from None
     except Exception as error:  # A class may load its state dict in a way of its own.
         raise WeightsError(f"{name}: the model does not take these weights: {error}") from error
-    return module
+    return module, left_out(state, fitted)
+
+
+def _channels_hint(card: Card, fitted: State, expected: State) -> str:
+    """torchvision's architectures are built for as many channels as the recipe says."""
+    if card.model.architecture is None:
+        return ""
+    first = fitted.get(next(name for name, value in expected.items() if value.ndim == 4))
+    channels = first.shape[1] if first is not None and first.ndim == 4 else None
+    if channels not in (1, 3) or channels == card.input.channels:
+        return ""
+    return f"; say channels = {channels} in [input], as these weights have it"
 
 
 def _bare_module(folder: Path, card: Card) -> nn.Module:

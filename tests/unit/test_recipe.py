@@ -133,7 +133,7 @@ def test_pretrained_inceptions_get_the_arguments_torchvision_gives_them(
     tmp_path: Path, architecture: str
 ) -> None:
     text = f'name = "a"\n[model]\narchitecture = "{architecture}"\n'
-    assert read(tmp_path, text).card.model.kwargs == {"transform_input": True, "aux_logits": False}
+    assert read(tmp_path, text).card.model.kwargs == {"transform_input": True}
     assert read(tmp_path, text + 'weights = "none"\n').card.model.kwargs == {}
 
 

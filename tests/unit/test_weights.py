@@ -322,8 +322,8 @@ def test_weights_that_do_not_fit_are_listed_by_name_and_shape(folder: Path) -> N
     with pytest.raises(WeightsError) as error:
         equip(folder, own_card(), str(path), seed=0)
     assert str(error.value) == (
-        "mine.pt: the weights do not fit the model: fc.bias is missing; extra is not in the "
-        "model; conv.weight is (3, 3, 3, 3), the model has (3, 1, 3, 3)"
+        "mine.pt: the weights do not fit the model: 1 missing: fc.bias; 1 not in the model: extra; "
+        "1 of another shape: conv.weight (3, 3, 3, 3) where the model has (3, 1, 3, 3)"
     )
 
 

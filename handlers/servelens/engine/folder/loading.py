@@ -11,13 +11,15 @@ import inspect
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Callable, Dict, Mapping
+from typing import Any, Callable, Dict, Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import nn
 
 from servelens.engine.folder.card import WEIGHTS_FILE, Card
+
+MOST_NAMED = 5
 
 
 class ModelLoadError(Exception):
@@ -38,7 +40,8 @@ def build_module(folder: Path, card: Card) -> nn.Module:
     if source.num_classes is not None:
         kwargs.setdefault("num_classes", source.num_classes)
     if source.architecture is not None:
-        return _call(_torchvision_builder(source.architecture), kwargs, source.architecture)
+        module = _call(_torchvision_builder(source.architecture), kwargs, source.architecture)
+        return _taking(card.input.channels, module)
     if source.file is None or source.class_name is None:
         raise ModelLoadError("the card names neither an architecture nor a file with a class")
     module_file = _import_file(folder / source.file)
@@ -66,19 +69,26 @@ def write_weights(path: Path, state: Mapping[str, torch.Tensor]) -> None:
 
 def load_weights(module: nn.Module, state: Mapping[str, torch.Tensor]) -> None:
     expected = module.state_dict()
-    wrong = [f"{name} is missing" for name in expected if name not in state]
-    wrong += [f"{name} is not in the model" for name in state if name not in expected]
-    wrong += [
-        f"{name} is {tuple(state[name].shape)}, the model has {tuple(value.shape)}"
+    missing = [name for name in expected if name not in state]
+    foreign = [name for name in state if name not in expected]
+    reshaped = [
+        f"{name} {tuple(state[name].shape)} where the model has {tuple(value.shape)}"
         for name, value in expected.items()
         if name in state and state[name].shape != value.shape
     ]
-    if wrong:
-        more = f" and {len(wrong) - 8} more" if len(wrong) > 8 else ""
-        raise ModelLoadError(f"the weights do not fit the model: {'; '.join(wrong[:8])}{more}")
+    if missing or foreign or reshaped:
+        wrong = {"missing": missing, "not in the model": foreign, "of another shape": reshaped}
+        told = "; ".join(count_and_name(what, names) for what, names in wrong.items() if names)
+        raise ModelLoadError(f"the weights do not fit the model: {told}")
     # Into the module's own mapping, which remembers the version of each part's format.
     expected.update(state)
     module.load_state_dict(expected)
+
+
+def count_and_name(what: str, names: Sequence[str]) -> str:
+    """The end of a sentence on weights, of which a model has hundreds."""
+    more = ", …" if len(names) > MOST_NAMED else ""
+    return f"{len(names)} {what}: {', '.join(names[:MOST_NAMED])}{more}"
 
 
 def _torchvision_builder(name: str) -> Callable[..., nn.Module]:
@@ -90,12 +100,24 @@ def _torchvision_builder(name: str) -> Callable[..., nn.Module]:
     builder: Callable[..., nn.Module] = models.get_model_builder(name)
 
     def build(**kwargs: Any) -> nn.Module:
-        # These two would spend half a minute on initial weights that are overwritten at once.
+        # These two would spend half a minute on initial weights that are overwritten at once, and
+        # have heads that only training runs.
         if name in ("googlenet", "inception_v3"):
-            kwargs = {"init_weights": False, **kwargs}
+            kwargs = {"init_weights": False, "aux_logits": False, **kwargs}
         return builder(weights=None, **kwargs)
 
     return build
+
+
+def _taking(channels: int, module: nn.Module) -> nn.Module:
+    """torchvision builds for three channels; another number takes another first convolution."""
+    first = next(part for part in module.modules() if isinstance(part, nn.Conv2d))
+    if channels != first.in_channels:
+        first.in_channels = channels
+        shape = (first.out_channels, channels, *first.kernel_size)
+        first.weight = nn.Parameter(first.weight.new_empty(shape))
+        first.reset_parameters()
+    return module
 
 
 def _accepted(builder: Callable[..., nn.Module], kwargs: Dict[str, Any]) -> Dict[str, Any]:
