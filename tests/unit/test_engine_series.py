@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from engine_fixtures.sessions import document, open_session, problem, request, s
 from engine_fixtures.watches import counted, state_of
 from tiny_net import TinyNet
 
+from servelens.engine import sampling
 from servelens.engine.methods import METHODS
 from servelens.protocol import Document
 
@@ -88,6 +90,27 @@ def test_a_budget_that_is_too_small_for_any_map_is_refused_with_the_estimate() -
     found = problem(tiny(), explain="score_cam", budget_ms=4)
     assert (found.type, found.code) == ("over_budget", 413)
     assert "ms" in found.message
+
+
+def test_the_time_limit_is_of_all_series_together(monkeypatch) -> None:
+    """Each of two series alone would be within it; the worker must outlive both."""
+    session = open_session(seeded(TinyNet))
+    forward = type(session.model.module).forward
+
+    seconds = [0.0]
+
+    def slow(self, x: torch.Tensor) -> torch.Tensor:
+        seconds[0] += 0.25
+        return forward(self, x)
+
+    monkeypatch.setattr(type(session.model.module), "forward", slow)
+    monkeypatch.setattr(sampling, "time", SimpleNamespace(perf_counter=lambda: seconds[0]))
+    entries = [{"method": name, "samples": 16} for name in ("smooth_grad", "gradient_shap")]
+    within = document(session, explain=entries[:1], budget_ms=500).attributions
+    assert within[0].problem is None
+    first, second = document(session, explain=entries, budget_ms=500).attributions
+    assert first.problem is None
+    assert second.problem.type == "over_budget" and second.map is None
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -30,12 +30,14 @@ Key = Tuple[int, Chosen]
 
 
 def run_series(model: Model, found: Findings, image: torch.Tensor, pace: Pace) -> Iterator[Event]:
-    """All that one row asks of series; `image` is its input [C, H, W]."""
+    """All that one row asks of series; `image` is its input [C, H, W]. The time limit is of all
+    walks together, for the worker has no more than that."""
+    started = time.perf_counter()
     for walk, asks in walks_of(found.job).items():
         walker = _Walker(model, found, image, walk, asks)
         try:
             with contained(f"the series of {walk.series.name} failed on this image") as failure:
-                yield from walker.run(pace)
+                yield from walker.run(pace, started)
             trouble = failure.problem
         except Exception as error:  # memory ran out for one image alone
             trouble = as_problem(error, "")
@@ -68,13 +70,13 @@ class _Walker:
         self._open = [(i, c) for i, ask in asks.items() for c in ask.choose(found.ranking)]
         self._tallies: Dict[Key, Tally] = {}
 
-    def run(self, pace: Pace) -> Iterator[Event]:
+    def run(self, pace: Pace, started: float) -> Iterator[Event]:
         self._drop_layers_not_given()
         if not self._open:
             return
         samples = self._walk.series.lay_out(self._source, dict(self._walk.params))
         self._begin(samples)
-        started = shown = time.perf_counter()
+        shown = time.perf_counter()
         for indices, shots in self._chunks(samples, pace):
             self._add(shots)
             yield Progress(len(indices), self._walk.series.name)
