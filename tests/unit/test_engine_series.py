@@ -180,4 +180,5 @@ def test_a_stream_counts_its_passes_up_to_what_it_said() -> None:
     done = [frame["done"] for frame in progress]
     assert done == sorted(done) and len({frame["total"] for frame in progress}) == 1
     assert done[-1] <= progress[-1]["total"] and len(progress) > 5
+    assert {frame["text"] for frame in progress} >= {"occlusion", "smooth_grad"}
     assert frames[-1]["frame"] == "document"

@@ -36,7 +36,7 @@ def run_series(model: Model, found: Findings, image: torch.Tensor, pace: Pace) -
     for walk, asks in walks_of(found.job).items():
         walker = _Walker(model, found, image, walk, asks)
         try:
-            with contained(f"the series of {walk.series.name} failed on this image") as failure:
+            with contained(f"the series of {walker.methods} failed on this image") as failure:
                 yield from walker.run(pace, started)
             trouble = failure.problem
         except Exception as error:  # memory ran out for one image alone
@@ -61,6 +61,7 @@ class _Walker:
         self._walk = walk
         self._asks = asks
         self._reads = reads_of(asks)
+        self.methods = ", ".join(distinct(ask.method.name for ask in asks.values()))
         self._source = Source(
             input=image,
             spec=model.card.input,
@@ -79,7 +80,7 @@ class _Walker:
         shown = time.perf_counter()
         for indices, shots in self._chunks(samples, pace):
             self._add(shots)
-            yield Progress(len(indices), self._walk.series.name)
+            yield Progress(len(indices), self.methods)
             now = time.perf_counter()
             check_time((now - started) * 1000, self._found.job.time_limit_ms)
             if self._found.job.shows_partial_maps and now - shown > PARTIAL_S:

@@ -55,7 +55,6 @@ class Samples(ABC):
 class Series(ABC):
     """What is run, declared once and shared by every method that can read it."""
 
-    name: ClassVar[str]
     params: ClassVar[Tuple[Param, ...]] = ()
     # Whether images depend on the explained layer, so that two layers cannot share them.
     of_layer: ClassVar[bool] = False

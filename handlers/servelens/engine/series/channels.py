@@ -52,15 +52,11 @@ class Channels(Series):
 
 
 class SeenThroughChannels(Channels):
-    name = "seen_through_channels"
-
     def lay_out(self, source: Source, params: Mapping[str, Any]) -> Samples:
         return ThroughChannels(source)
 
 
 class RunWithoutChannels(Channels):
-    name = "run_without_channels"
-
     def lay_out(self, source: Source, params: Mapping[str, Any]) -> Samples:
         return WithoutChannels(source)
 

@@ -85,7 +85,6 @@ class ShapleyCells(RandomCells):
 
 
 class Coalitions(Series):
-    name = "coalitions"
     params = (*CELL_PARAMS, SAMPLES)
     thinned_by = "samples"
 
@@ -97,8 +96,6 @@ class Coalitions(Series):
 
 
 class ShapleyCoalitions(Coalitions):
-    name = "shapley_coalitions"
-
     def scored_ends(self, params: Mapping[str, Any]) -> int:
         return 1
 

@@ -23,7 +23,6 @@ class NoisySamples(Samples):
 
 
 class Noise(Series):
-    name = "noise"
     params = (
         Param("samples", Integer(1, 1000), 25, "noisy copies of the image"),
         Param("noise", Number(0, 1), 0.15, "its deviation, as a share of the image's range"),

@@ -27,7 +27,6 @@ class NoisyPathSamples(Samples):
 
 
 class NoisyPath(Series):
-    name = "noisy_path"
     params = (
         baseline_param("black"),
         Param("samples", Integer(1, 1000), 25, "random places on noisy ways"),

@@ -47,7 +47,6 @@ class OrderSamples(LinearSamples):
 
 
 class Orders(Series):
-    name = "orders"
     params = (*CELL_PARAMS, Param("orders", Integer(1, 1000), 10, "random orders of the cells"))
     thinned_by = "orders"
 

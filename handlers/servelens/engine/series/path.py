@@ -36,7 +36,6 @@ class PathSamples(Samples):
 
 
 class Path(Series):
-    name = "path"
     params = (
         baseline_param("black"),
         Param("steps", Integer(2, 1000), 50, "places on the way from the baseline to the image"),

@@ -25,7 +25,6 @@ class SingleCellSamples(CellSamples):
 
 
 class SingleCells(Series):
-    name = "single_cells"
     params = CELL_PARAMS
     thinned_by = "grid"
 

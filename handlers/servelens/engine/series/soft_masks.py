@@ -66,7 +66,6 @@ class MaskSamples(Samples):
 
 
 class SoftMasks(Series):
-    name = "soft_masks"
     params = (
         Param("samples", Integer(1, 10000), 500, "random masks"),
         Param("cells", Integer(2, 64), 7, "cells along each side of a mask"),

@@ -54,7 +54,6 @@ class WindowSamples(Samples):
 
 
 class Windows(Series):
-    name = "windows"
     params = (
         Param("window", Integer(0, 4096), 0, "side of the covered square in pixels; 0 an eighth"),
         Param("stride", Integer(0, 4096), 0, "pixels from one to the next; 0 half a window"),
