@@ -9,7 +9,7 @@ import pytest
 from engine_fixtures.alike import assert_same
 from engine_fixtures.photos import photo, plain
 from engine_fixtures.sessions import document, open_session, request, seeded
-from engine_fixtures.watches import counted
+from engine_fixtures.watches import both_of, counted
 from odd_nets import MoodyNet, OverflowNet, TellingNet
 from tiny_net import TinyNet
 
@@ -25,7 +25,7 @@ SESSION = open_session(seeded(TinyNet))
 
 def moody(chunk=8):
     session = open_session(seeded(MoodyNet), chunk=chunk)
-    modules = (session.model.module, session.model.predictor._module)
+    modules = both_of(session)
 
     def become(**moods):
         for module in modules:

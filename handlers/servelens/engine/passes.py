@@ -36,11 +36,12 @@ def predict(model: Model, jobs: Sequence[Job], batch: torch.Tensor) -> Iterator[
 def explore(model: Model, jobs: Sequence[Job], batch: torch.Tensor) -> Iterator[Event]:
     """Predictions, activations and maps; each further target of a row is one more backward."""
     started = time.perf_counter()
+    layers = distinct(layer for job in jobs for layer in job.layers())
     tape = record(
-        model.module,
+        model.explaining(layers),
         model.head,
         batch,
-        distinct(layer for job in jobs for layer in job.layers()),
+        layers,
         gradients=any(job.needs_gradients for job in jobs),
         of_input=any(job.needs_input_gradient for job in jobs),
         ruled=any(job.reads(Reads.RULED_GRADIENT) for job in jobs),

@@ -134,8 +134,9 @@ class Plan:
         """Whether a row is answered alike beside others. Where norms take their statistics from
         the batch, or random numbers are drawn for all of it, no row may share a pass."""
         model, rows = self._model, self._model.example(2)
-        together = record(model.module, model.head, rows).output[1:]
-        alone = record(model.module, model.head, rows[1:]).output
+        module = model.explaining(())
+        together = record(module, model.head, rows).output[1:]
+        alone = record(module, model.head, rows[1:]).output
         return bool((together - alone).abs().max() <= SAME_ANSWER * alone.abs().max())
 
     def _trial_prediction(self, rows: int) -> None:
@@ -143,5 +144,6 @@ class Plan:
 
     def _trial_explanation(self, rows: int) -> None:
         model = self._model
-        tape = record(model.module, model.head, model.example(rows), gradients=True, of_input=True)
+        module, batch = model.explaining(()), model.example(rows)
+        tape = record(module, model.head, batch, gradients=True, of_input=True)
         tape.gradients(lambda output: output.sum(), (), of_input=True, keep_graph=False)

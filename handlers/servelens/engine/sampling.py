@@ -57,6 +57,7 @@ class _Walker:
         asks: Mapping[int, MapAsk],
     ) -> None:
         self._model = model
+        self._module = model.explaining(found.job.layers())
         self._found = found
         self._walk = walk
         self._asks = asks
@@ -108,7 +109,7 @@ class _Walker:
     def _begin(self, samples: Samples) -> None:
         empty = None
         if samples.baseline is not None:
-            tape = record(self._model.module, self._model.head, samples.baseline[None])
+            tape = record(self._module, self._model.head, samples.baseline[None])
             empty = self._model.classes.logits(tape.output)[0]
             self._found.forwards += 1
         for index, chosen in self._open:
@@ -140,7 +141,7 @@ class _Walker:
         """One chunk forward, and back once for each target."""
         inputs = samples.inputs(indices)
         tape = record(
-            self._model.module,
+            self._module,
             self._model.head,
             inputs,
             distinct(self._asks[i].layer for i, _ in self._open if self._asks[i].layer),
