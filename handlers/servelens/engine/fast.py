@@ -6,7 +6,6 @@ itself; only what a folded convolution gives is no longer what the convolution g
 
 from __future__ import annotations
 
-import copy
 import logging
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, FrozenSet, List, Tuple
