@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+import numpy as np
 import pytest
 import torch
 from engine_fixtures.alike import assert_same
@@ -48,6 +49,14 @@ def session_of(kind):
     if kind is resnet18:
         return open_session(seeded(kind, num_classes=10), input=InputSpec((64, 64), resize=64))
     return open_session(seeded(kind))
+
+
+def ways_of(session):
+    """Fills with the module that each pass goes through."""
+    went: list[str] = []
+    for name, module in (("twin", session.model.twin.module), ("module", session.model.module)):
+        module.register_forward_pre_hook(lambda *_, name=name: went.append(name))
+    return went
 
 
 def names(module):
@@ -105,16 +114,36 @@ def test_a_layers_values_and_gradients_in_the_twin_are_those_in_the_model(kind, 
         (["last", "block.conv2#0"], False),
     ],
 )
-def test_only_what_asks_for_a_changed_layer_runs_on_the_module(layers, on_twin):
+def test_only_what_asks_for_a_changed_layer_is_explained_on_the_module(layers, on_twin):
     session = open_session(seeded(TinyNet))
-    went: list[str] = []
-    for name, module in (("twin", session.model.twin.module), ("module", session.model.module)):
-        module.register_forward_pre_hook(lambda *_, name=name: went.append(name))
-    document(session, PHOTO, activations={"layers": layers})
+    went = ways_of(session)
     document(session, PHOTO, explain={"method": "grad_cam", "layers": layers})
-    assert went == ["twin" if on_twin else "module"] * 2
+    assert went == ["twin" if on_twin else "module"]
     document(session, PHOTO)
-    assert went[2:] == ["twin"]
+    assert went[1:] == ["twin"]
+
+
+def test_a_series_runs_on_the_twin_unless_it_asks_for_a_changed_layer():
+    session = open_session(seeded(TinyNet))
+    went = ways_of(session)
+    document(session, PHOTO, explain={"method": "integrated_gradients", "steps": 4})
+    assert {*went} == {"twin"}
+    went.clear()
+    document(session, PHOTO, explain={"method": "layer_conductance", "layer": "block.conv1"})
+    assert {*went} == {"module"}
+
+
+def test_activations_that_are_answered_are_the_modules_own_to_the_last_bit():
+    session = open_session(seeded(TinyNet))
+    went = ways_of(session)
+    found = document(session, PHOTO, activations={"layers": ["last"], "channels": "all"})
+    assert went == ["module"]
+    module, given = session.model.module, []
+    module.last.register_forward_hook(lambda _module, _inputs, output: given.append(output))
+    with torch.inference_mode():
+        module(model_input(session, PHOTO))
+    maps, order = found.activations[0].maps, [c.index for c in found.activations[0].channels]
+    assert np.array_equal(maps, given[0][0].numpy()[order])
 
 
 def test_a_neighbour_who_asks_for_a_changed_layer_changes_no_answer():

@@ -7,6 +7,7 @@ import time
 from typing import Dict, Iterator, List, Mapping, Optional, Sequence
 
 import torch
+from torch import nn
 
 from servelens.engine.faults import as_problem
 from servelens.engine.findings import Event, Findings, Finished, Progress
@@ -38,7 +39,7 @@ def explore(model: Model, jobs: Sequence[Job], batch: torch.Tensor) -> Iterator[
     started = time.perf_counter()
     layers = distinct(layer for job in jobs for layer in job.layers())
     tape = record(
-        model.explaining(layers),
+        _module_of(model, jobs, layers),
         model.head,
         batch,
         layers,
@@ -55,6 +56,11 @@ def explore(model: Model, jobs: Sequence[Job], batch: torch.Tensor) -> Iterator[
     for turn in range(turns):
         yield from _explain_turn(model, tape, findings, turn, last=turn == turns - 1)
     yield from _finish(findings, started)
+
+
+def _module_of(model: Model, jobs: Sequence[Job], layers: Sequence[LayerRef]) -> nn.Module:
+    """Activations that are answered are the module's own to the last bit, on every page of them."""
+    return model.module if any(job.activations for job in jobs) else model.explaining(layers)
 
 
 def _read_predictions(model: Model, jobs: Sequence[Job], output: torch.Tensor) -> List[Findings]:

@@ -57,7 +57,7 @@ class _Walker:
         asks: Mapping[int, MapAsk],
     ) -> None:
         self._model = model
-        self._module = model.explaining(found.job.layers())
+        self._module = model.explaining([ask.layer for ask in asks.values() if ask.layer])
         self._found = found
         self._walk = walk
         self._asks = asks
