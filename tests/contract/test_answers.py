@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from worker_fixtures.front_end import REST, FrontEnd, as_json, describe, form, grpc, load, raw
-from worker_fixtures.photos import BAD_CALLS, PHOTO, PHOTO64, png
+from worker_fixtures.front_end import REST, Call, FrontEnd, as_json, describe, form, grpc, load, raw
+from worker_fixtures.photos import BAD_CALLS, PHOTO, PHOTO64, as_base64, mask, png, with_mask
 
 from servelens import codec
 
@@ -55,6 +55,25 @@ def test_the_explanations_door_explains_without_a_key(front_end: FrontEnd) -> No
     assert [entry["method"] for entry in document["attributions"]] == ["grad_cam"]
     without = front_end.ask(form(PHOTO, {**REST, **EXPLAIN}, explain="false")).json
     assert without["attributions"] == []
+
+
+def test_a_mask_arrives_by_every_door(front_end: FrontEnd) -> None:
+    def calls(drawn: bytes) -> list[Call]:
+        text = as_base64(drawn)
+        return [
+            with_mask(PHOTO, drawn),
+            form(PHOTO, mask=text),
+            form(PHOTO, mask=f"data:image/png;base64,{text}"),
+            as_json({"image": PHOTO64, "mask": text}),
+            grpc(data=PHOTO, mask=drawn),
+        ]
+
+    for good, bad in zip(calls(mask()), calls(mask((40, 48))), strict=True):
+        assert front_end.ask(good).json["lens"] == 1
+        assert "mask is 40 × 48 pixels, the photo is 48 × 40" in front_end.ask(bad).json["message"]
+    kserve = {"instances": [{"b64": PHOTO64, "mask": as_base64(mask((9, 9)))}]}
+    (found,) = front_end.ask(as_json(kserve)).json["predictions"]
+    assert (found["type"], found["where"]) == ("bad_value", "instances[0].mask")
 
 
 def test_npz_is_answered_by_accept_and_by_format(front_end: FrontEnd) -> None:

@@ -6,6 +6,7 @@ import time
 from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
 from servelens.engine.budget import Limits
+from servelens.engine.drawings import see_mask
 from servelens.engine.features.channels import check_channels
 from servelens.engine.folder.card import InputSpec
 from servelens.engine.geometry import view_photo
@@ -66,6 +67,9 @@ class Desk:
         activations = self._activation_asks(request.activations)
         started = time.perf_counter()
         view = view_photo(request.image, self._spec, self._limits.pixels)
+        mask = None
+        if request.mask is not None:
+            mask = see_mask(request.mask, view.ref, self._spec, self._limits.pixels)
         return Job(
             row=row,
             request=request,
@@ -76,6 +80,7 @@ class Desk:
             activations=activations,
             problems=tuple(_unanswered(key) for key in sorted(request.unanswered)),
             preprocess_ms=(time.perf_counter() - started) * 1000,
+            mask=mask,
         )
 
     def _asks(
