@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -74,6 +75,21 @@ def test_a_mask_arrives_by_every_door(front_end: FrontEnd) -> None:
     kserve = {"instances": [{"b64": PHOTO64, "mask": as_base64(mask((9, 9)))}]}
     (found,) = front_end.ask(as_json(kserve)).json["predictions"]
     assert (found["type"], found["where"]) == ("bad_value", "instances[0].mask")
+
+
+def test_segments_come_in_an_entry_of_explain_and_go_back_as_their_number(
+    front_end: FrontEnd,
+) -> None:
+    halves = {"method": "feature_ablation", "segments": as_base64(mask())}
+    for call, read in (
+        (form(PHOTO, explain=json.dumps(halves)), codec.read_json),
+        (as_json({"image": PHOTO64, "explain": [halves]}), codec.read_json),
+        (form(PHOTO, explain=json.dumps(halves), format="npz"), codec.read_npz),
+    ):
+        (found,) = read(front_end.ask(call).body)["attributions"]
+        assert found["params"]["segments"] == 2
+        assert len(set(found["map"].ravel())) == 2
+        assert (found["map"][:, 0] == found["map"][0, 0]).all()
 
 
 def test_npz_is_answered_by_accept_and_by_format(front_end: FrontEnd) -> None:

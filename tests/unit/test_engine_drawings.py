@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from tiny_net import TinyNet
 
-from servelens.engine.drawings import see_mask, see_values
+from servelens.engine.drawings import see_mask, see_segments, see_values
 from servelens.engine.folder.card import InputSpec
 from servelens.engine.geometry import place, view_photo
 from servelens.protocol import Document, Drawing, InputRef, Problem, ProblemError
@@ -192,6 +192,38 @@ def test_a_damaged_file_is_a_mask_or_a_problem_and_nothing_else(damage, deep):
         assert see_mask(Drawing(bytes(data), "mask"), ref(21, 17), SPEC, PIXELS).shape == (24, 20)
     except ProblemError as error:
         assert error.problem.type in ("bad_image", "bad_value", "too_many_pixels")
+
+
+def test_segments_are_the_values_that_the_model_sees_counted_from_none():
+    values = np.full((100, 200), 7, np.uint8)
+    values[:, :30] = 99  # the crop is the middle of the photo
+    values[:, 100:] = 3
+    seen = see_segments(drawn(Image.fromarray(values)), ref(200, 100), SPEC, PIXELS)
+    assert (seen.count, seen.of.shape) == (2, (24, 20))
+    assert seen.of[0].tolist() == [1] * 10 + [0] * 10
+
+
+@pytest.mark.parametrize(("values", "count"), [((4,), 1), (range(1025), 1025)])
+def test_too_few_or_too_many_segments_are_refused_by_their_number(values, count):
+    spec = InputSpec(size=(41, 25), crop="none")
+    grid = np.resize(np.array(values, np.uint16), (41, 25))
+    with pytest.raises(ProblemError) as caught:
+        see_segments(
+            Drawing(encode(Image.fromarray(grid)), "explain[1].segments"),
+            ref(25, 41, spec),
+            spec,
+            PIXELS,
+        )
+    found = caught.value.problem
+    assert (found.type, found.where) == ("bad_value", "explain[1].segments")
+    assert f"has {count} segments" in found.message and "2 to 1024" in found.message
+
+
+def test_as_many_segments_as_the_finest_grid_has_cells_are_taken():
+    spec = InputSpec(size=(32, 32), crop="none")
+    grid = np.arange(1024, dtype=np.uint16).reshape(32, 32)
+    seen = see_segments(drawn(Image.fromarray(grid)), ref(32, 32, spec), spec, PIXELS)
+    np.testing.assert_array_equal(seen.of, grid)
 
 
 def asked(image: Image.Image, **keys):

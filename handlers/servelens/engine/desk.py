@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
 from servelens.engine.budget import Limits
-from servelens.engine.drawings import see_mask
+from servelens.engine.drawings import see_mask, see_segments
 from servelens.engine.features.channels import check_channels
 from servelens.engine.folder.card import InputSpec
-from servelens.engine.geometry import view_photo
+from servelens.engine.geometry import View, view_photo
 from servelens.engine.jobs import ActivationAsk, Job, MapAsk
 from servelens.engine.kit import Method
 from servelens.engine.layers import Catalogue, LayerRef
@@ -17,6 +18,7 @@ from servelens.engine.methods import METHODS
 from servelens.engine.targets import Classes, TargetRule
 from servelens.protocol import (
     ActivationsRequest,
+    Drawing,
     MethodRequest,
     Problem,
     Request,
@@ -76,7 +78,7 @@ class Desk:
             view=view,
             top_k=self._top_k(request.top_k),
             rules=rules,
-            maps=maps,
+            maps=tuple(self._with_segments(ask, view) for ask in maps),
             activations=activations,
             problems=tuple(_unanswered(key) for key in sorted(request.unanswered)),
             preprocess_ms=(time.perf_counter() - started) * 1000,
@@ -110,6 +112,15 @@ class Desk:
             )
             for layer in self._method_layers(method, entry)
         ]
+
+    def _with_segments(self, ask: MapAsk, view: View) -> MapAsk:
+        """What was drawn among the parameters, as the model sees it."""
+        drawn = {
+            name: see_segments(value, view.ref, self._spec, self._limits.pixels)
+            for name, value in ask.params.items()
+            if isinstance(value, Drawing)
+        }
+        return replace(ask, params={**ask.params, **drawn}) if drawn else ask
 
     def _method_layers(self, method: Method, entry: MethodRequest) -> Sequence[Optional[LayerRef]]:
         if method.scope == "input":

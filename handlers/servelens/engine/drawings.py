@@ -12,14 +12,32 @@ from PIL import Image
 from servelens.engine.decoding import decode
 from servelens.engine.folder.card import InputSpec
 from servelens.engine.geometry import cut, place
+from servelens.engine.kit import Segments
 from servelens.protocol import Drawing, InputRef, problem
 
 NEAREST = Image.Resampling.NEAREST
+# As many as the finest grid has cells.
+MOST_SEGMENTS = 1024
 
 
 def see_mask(drawing: Drawing, photo: InputRef, spec: InputSpec, max_pixels: int) -> np.ndarray:
     """Bool [H, W] at the model's input size: what is neither black nor transparent."""
     return see_values(drawing, photo, spec, max_pixels) != 0
+
+
+def see_segments(drawing: Drawing, photo: InputRef, spec: InputSpec, max_pixels: int) -> Segments:
+    """Each value one segment; of those outside of what the model sees nothing is left."""
+    values = see_values(drawing, photo, spec, max_pixels)
+    found, of = np.unique(values, return_inverse=True)
+    if not 2 <= len(found) <= MOST_SEGMENTS:
+        raise problem(
+            "bad_value",
+            f"{drawing.where} has {len(found)} segments where the model looks, "
+            f"not 2 to {MOST_SEGMENTS}",
+            hint="give all pixels of a segment exactly one level or colour, and no other pixel it",
+            where=drawing.where,
+        )
+    return Segments(drawing, len(found), of.reshape(values.shape))
 
 
 def see_values(drawing: Drawing, photo: InputRef, spec: InputSpec, max_pixels: int) -> np.ndarray:
