@@ -15,6 +15,7 @@ from servelens.protocol.document import (
     TargetRef,
     to_wire,
 )
+from servelens.protocol.pictures import Drawing, picture_of_text
 from servelens.protocol.problem import (
     STATUS,
     Problem,
@@ -25,6 +26,7 @@ from servelens.protocol.problem import (
     shorten,
 )
 from servelens.protocol.request import (
+    FILE_KEYS,
     IMAGE_FIELDS,
     KEYS,
     ActivationsRequest,
@@ -40,6 +42,7 @@ from servelens.protocol.request import (
 VERSION = 1
 
 __all__ = [
+    "FILE_KEYS",
     "IMAGE_FIELDS",
     "KEYS",
     "STATUS",
@@ -51,6 +54,7 @@ __all__ = [
     "ClassRef",
     "Cost",
     "Document",
+    "Drawing",
     "InputRef",
     "MethodRequest",
     "ModelRef",
@@ -63,6 +67,7 @@ __all__ = [
     "TargetRef",
     "TargetValue",
     "did_you_mean",
+    "picture_of_text",
     "place",
     "problem",
     "read_explain",

@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Dict, FrozenSet, Mapping, Optional, Tuple, Union
 
+from servelens.protocol.pictures import Drawing
 from servelens.protocol.problem import did_you_mean, place, problem, shorten
 from servelens.protocol.shapes import (
     Choice,
@@ -18,6 +19,7 @@ from servelens.protocol.shapes import (
     Integer,
     ListOf,
     Number,
+    Png,
     Record,
     Shape,
     Text,
@@ -101,12 +103,14 @@ KEYS: Tuple[Key, ...] = (
     Key("rank_channels", Record({}, rest=True), None, "channels by their effect", answered=False),
     Key("receptive_field", Record({}, rest=True), None, "what one unit sees", answered=False),
     Key("trust", Either(Flag(), Choice(("full",))), False, "evidence on each map", answered=False),
-    Key("mask", Text(), None, "where the true cause is known", answered=False),
+    Key("mask", Png(), None, "where the true cause is known to be; black is elsewhere"),
     Key("part", PART, None, "a share of a perturbation method's work, to be added up"),
-    Key("render", Flag(), False, "ready-made overlay pictures", answered=False),
+    Key("render", Flag(), False, "a ready-made picture with each map, laid over the photo"),
 )
 KEY_BY_NAME: Mapping[str, Key] = {key.name: key for key in KEYS}
 IMAGE_FIELDS = ("image", "data", "body")
+# Keys whose value may be a file part of a form.
+FILE_KEYS = tuple(key.name for key in KEYS if isinstance(key.shape, Png))
 
 TargetValue = Union[int, str, Mapping[str, Any]]
 
@@ -150,6 +154,8 @@ class Request:
     seed: int = 0
     id: Optional[str] = None
     part: Optional[Tuple[int, int]] = None
+    mask: Optional[Drawing] = None
+    render: bool = False
     unanswered: FrozenSet[str] = frozenset()
 
 
@@ -188,6 +194,8 @@ def read_request(
         seed=read.get("seed", 0),
         id=read.get("id"),
         part=part,
+        mask=read.get("mask"),
+        render=read.get("render", False),
         unanswered=frozenset(n for n, v in read.items() if not KEY_BY_NAME[n].answered and v),
     )
 
