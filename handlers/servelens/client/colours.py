@@ -84,7 +84,8 @@ class Scale:
         if self.is_zero:
             return "all zero"
         clipped = f", colours end at {self.end:.3g}" if self.is_clipped else ""
-        return f"{self.low:.3g} to {self.high:.3g}{clipped}"
+        kind = "blue below zero, red above" if self.signed else "unsigned"
+        return f"{self.low:.3g} to {self.high:.3g}{clipped} ({kind})"
 
 
 def as_plane(values: Numbers) -> Numbers:

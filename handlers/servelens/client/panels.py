@@ -48,8 +48,8 @@ def _photo(result: Showable, longest: int) -> Image.Image | None:
 
 def _where(result: Result) -> str:
     left, top, right, bottom = result.input.crop
-    whole = f"{result.input.width} × {result.input.height}"
-    return f"{right - left} × {bottom - top} from {left}, {top} of {whole}"
+    whole = f"{result.input.width} by {result.input.height}"
+    return f"{right - left} by {bottom - top} pixels at {left}, {top} of {whole}"
 
 
 def _map(entry: Attribution, photo: Image.Image | None, longest: int) -> Panel:
@@ -57,8 +57,7 @@ def _map(entry: Attribution, photo: Image.Image | None, longest: int) -> Panel:
         return Panel(entry.title, entry.why_nothing)
     plane = as_plane(entry.map)
     scale = Scale.of(plane, signed=entry.signed)
-    kind = "red speaks for it, blue against it" if scale.signed else "unsigned"
-    caption = f"{scale.words()} ({kind})"
+    caption = scale.words()
     if photo is not None:
         return Panel(entry.title, caption, pictures.overlay(photo, plane, scale), scale)
     height, width = plane.shape

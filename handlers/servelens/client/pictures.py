@@ -31,38 +31,39 @@ def heat(plane: Numbers, scale: Scale, size: Size | None = None) -> Image.Image:
 
 
 def overlay(photo: Image.Image, plane: Numbers, scale: Scale) -> Image.Image:
-    """The photo under the map: the nearer a number is to zero, the more is seen of the photo."""
+    """The photo in grey under the map: the nearer to zero a number is, the more is seen of it."""
     smooth = np.asarray(
         Image.fromarray(plane.astype(np.float32)).resize(photo.size, Image.Resampling.BILINEAR)
     )
     sizes = np.abs(smooth) / scale.end if scale.end else np.zeros_like(smooth)
     weights = STRONGEST * np.clip(sizes, 0, 1)[..., None]
     colours = palette(signed=scale.signed)[scale.levels(smooth)]
-    mixed = weights * colours + (1 - weights) * np.asarray(photo)
+    grey = np.asarray(photo.convert("L"))[..., None]
+    mixed = weights * colours + (1 - weights) * grey
     return Image.fromarray(mixed.round().astype(np.uint8))
 
 
 def seen(photo: Image.Image, crop: Sequence[int], longest: int) -> Image.Image:
-    """What the model saw of the photo, no side longer than that."""
+    """What the model saw of the photo, its longer side so long."""
     left, top, right, bottom = crop
     width, height = max(1, right - left), max(1, bottom - top)
-    shrink = min(1.0, longest / max(width, height))
-    size = max(1, round(width * shrink)), max(1, round(height * shrink))
+    zoom = longest / max(width, height)
+    size = max(1, round(width * zoom)), max(1, round(height * zoom))
     return photo.resize(size, Image.Resampling.LANCZOS, box=_within(photo, crop), reducing_gap=2.0)
 
 
 def atlas(maps: Numbers, scale: Scale, side: int) -> Image.Image:
-    """All channels of [C, H, W] in one picture, row by row, on one scale."""
+    """All channels of [C, H, W] in one picture, row by row, on one scale and with white between."""
     count, height, width = maps.shape
     columns = max(1, math.ceil(math.sqrt(count)))
     rows = max(1, math.ceil(count / columns))
     zoom = max(1, side // max(height, width, 1))
-    cell = np.full((rows * columns, height * zoom + 1, width * zoom + 1), 0, np.uint8)
-    cell[:count, :-1, :-1] = scale.levels(maps).repeat(zoom, axis=1).repeat(zoom, axis=2)
-    grid = cell.reshape(rows, columns, *cell.shape[1:]).swapaxes(1, 2)
-    picture = Image.fromarray(grid.reshape(rows * cell.shape[1], columns * cell.shape[2]))
-    picture.putpalette(palette(signed=scale.signed).tobytes())
-    return picture
+    shape = rows * columns, height * zoom + 1, width * zoom + 1, 3
+    cells = np.full(shape, 255, np.uint8)
+    large = scale.levels(maps).repeat(zoom, axis=1).repeat(zoom, axis=2)
+    cells[:count, :-1, :-1] = palette(signed=scale.signed)[large]
+    grid = cells.reshape(rows, columns, *shape[1:]).swapaxes(1, 2)
+    return Image.fromarray(grid.reshape(rows * shape[1], columns * shape[2], 3))
 
 
 def sheet(tiles: Sequence[tuple[Image.Image, str]], columns: int = 4) -> Image.Image:

@@ -28,7 +28,7 @@ from servelens.client.results import Result, Showable
 from servelens.protocol import to_wire
 
 SCHEMA_VERSION = 1
-LONGEST = 1024
+LONGEST = 448
 MANIFEST = "manifest.json"
 TENSORS = "tensors.npz"
 # The numbers as we have them, whatever they travelled as.
