@@ -89,7 +89,8 @@ def _png(result: Showable) -> bytes:
 
 def _png_bytes(picture: Image.Image, about: Mapping[str, Any]) -> bytes:
     info = PngImagePlugin.PngInfo()
-    info.add_itxt("Title", str(about["title"]))
+    # A lone surrogate, as a broken label may hold, is no UTF-8.
+    info.add_itxt("Title", about["title"].encode("utf-8", "replace"))
     info.add_itxt("Software", str(about["made_by"]))
     info.add_itxt("servelens", codec.write_json(about).decode("utf-8"))
     file = io.BytesIO()

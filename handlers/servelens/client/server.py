@@ -18,7 +18,7 @@ from typing import Any
 import requests
 
 from servelens.client import pages
-from servelens.client.errors import Unreachable
+from servelens.client.errors import BadAnswer, Unreachable
 from servelens.client.keys import INFERENCE, MANAGEMENT, Keys, keys_from_environment
 from servelens.client.messages import (
     IMAGE_TYPE,
@@ -37,6 +37,7 @@ from servelens.client.transport import Transport
 CONNECT_S = 10.0
 ANSWER_S = 120.0
 A_PAGE_OF_MODELS = 1000
+CAPABILITY_KEYS = {"model", "input", "labels", "layers", "methods", "limits"}
 
 
 class Server:
@@ -113,11 +114,12 @@ class Server:
         def ask(wanted: Any) -> dict[str, Any]:
             # A third smaller than JSON, and these are the large answers.
             asked = {"format": "npz", **keys, "activations": wanted}
-            return self.ask(model, photo, version=version, **asked)
+            document = self.ask(model, photo, version=version, **asked)
+            read(Result, document, "document")
+            return document
 
         document = ask(activations)
         if all_pages:
-            read(Result, document, "document")
             document = pages.complete(document, ask)
         return Result.of(document, photo, {**keys, "activations": activations})
 
@@ -145,11 +147,22 @@ class Server:
 
     def capability(self, model: str, *, version: str | None = None) -> dict[str, Any]:
         """What may be asked of a model; needs no management key."""
-        return self.ask(model, version=version, describe=True)
+        told = self.ask(model, version=version, describe=True)
+        missing = CAPABILITY_KEYS - read(dict[str, Any], told, "capability").keys()
+        if missing:
+            raise BadAnswer(
+                f"{model} does not describe itself: {min(missing)} is not in its answer"
+            )
+        return told
 
     def models(self) -> list[str]:
         """The names that are registered."""
-        return [name for page in self._model_pages() for name in page]
+        names: list[str] = []
+        for page in self._model_pages():
+            if names and not set(page) - set(names):
+                raise BadAnswer("the server's list of models has no end")
+            names += page
+        return names
 
     def describe(self, model: str, version: str | None = None) -> Version:
         """The version that is asked where none is named, or another one."""
