@@ -37,7 +37,7 @@ MIX: tuple[dict[str, Any], ...] = (
 def run(setting: Setting) -> Report:
     setting.build("shapes-clean")
     with setting.serving(Model("shapes-clean.mar", "shapes", workers=1)) as (_, server):
-        process = psutil.Process(int(server.workers("shapes")[0]["pid"]))
+        process = psutil.Process(server.describe("shapes").workers[0].pid)
         sizes = []
         for keys in _mix():
             try:

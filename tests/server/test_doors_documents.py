@@ -15,6 +15,7 @@ from lens_pictures import base64_of, halves, photo
 from PIL import Image
 
 from servelens import codec
+from servelens.protocol import to_wire
 
 PHOTO = photo(0)
 NPZ = {"Accept": "application/x-npz"}
@@ -187,14 +188,14 @@ def test_the_capability_document_wins_over_an_image(lens: Lens) -> None:
 
 def test_the_client_reads_what_the_doors_answer(lens: Lens) -> None:
     client = lens.server.client
-    assert client.predict("tiny", PHOTO) == lens.bare(PHOTO)
+    assert client.classify("tiny", PHOTO) == lens.bare(PHOTO)
     assert client.capability("tiny") == lens.ask(form(describe=True)).json()
     expected = lens.document(form(PHOTO, **SALIENCY))
     for answer in (
         client.ask("tiny", PHOTO, **SALIENCY),
         client.ask("tiny", PHOTO, format="npz", **SALIENCY),
-        client.explain("tiny", PHOTO, **SALIENCY),
-        client.explain("tiny", PHOTO, format="npz", **SALIENCY),
+        to_wire(client.explain("tiny", PHOTO, **SALIENCY).document),
+        to_wire(client.explain("tiny", PHOTO, format="npz", **SALIENCY).document),
         list(client.stream("tiny", PHOTO, **SALIENCY))[-1]["document"],
     ):
         assert_same(without_cost(answer), without_cost(expected), "document")
