@@ -89,6 +89,7 @@ def _attribution(
         coarsened=ask.coarsened,
         weight=None if found_map is None else found_map.weight,
         convergence_delta=None if found_map is None else found_map.delta,
+        trust=found.cards.get((index, chosen)),
         problem=ask.problem or found.troubles.get((index, chosen)),
     )
 

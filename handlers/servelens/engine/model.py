@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Sequence
 
 import torch
@@ -33,6 +33,10 @@ class Model:
         """The twin, or the module where a layer is asked for that the twin has changed."""
         changed = any(layer.module in self.twin.changed for layer in layers)
         return self.module if changed else self.twin.module
+
+    def with_module(self, module: nn.Module) -> Model:
+        """The same, looking into another module, its own twin; what only predicts stays."""
+        return replace(self, module=module, twin=Twin(module))
 
     def batch(self, views: Sequence[View]) -> torch.Tensor:
         return to_input(views, self.card.input, self.device)

@@ -13,6 +13,8 @@ from servelens.protocol.document import (
     Prediction,
     Statistics,
     TargetRef,
+    TrustCard,
+    TrustCurves,
     to_wire,
 )
 from servelens.protocol.pictures import Drawing, picture_of_text
@@ -66,6 +68,8 @@ __all__ = [
     "Statistics",
     "TargetRef",
     "TargetValue",
+    "TrustCard",
+    "TrustCurves",
     "did_you_mean",
     "picture_of_text",
     "place",

@@ -102,7 +102,12 @@ KEYS: Tuple[Key, ...] = (
     ),
     Key("rank_channels", Record({}, rest=True), None, "channels by their effect", answered=False),
     Key("receptive_field", Record({}, rest=True), None, "what one unit sees", answered=False),
-    Key("trust", Either(Flag(), Choice(("full",))), False, "evidence on each map", answered=False),
+    Key(
+        "trust",
+        Either(Flag(), Choice(("full",))),
+        False,
+        "evidence on each map; true keeps to 100 images a map, full makes every check",
+    ),
     Key("mask", Png(), None, "where the true cause is known to be; black is elsewhere"),
     Key("part", PART, None, "a share of a perturbation method's work, to be added up"),
     Key("render", Flag(), False, "a ready-made picture with each map, laid over the photo"),
@@ -156,6 +161,7 @@ class Request:
     part: Optional[Tuple[int, int]] = None
     mask: Optional[Drawing] = None
     render: bool = False
+    trust: Union[bool, str] = False
     unanswered: FrozenSet[str] = frozenset()
 
 
@@ -179,6 +185,14 @@ def read_request(
     if read.get("stream") and read.get("format") == "npz":
         raise problem("bad_value", "a stream is JSON lines and cannot be npz", where="format")
     part = _part(read.get("part"))
+    trust = read.get("trust", False)
+    if trust and part is not None:
+        raise problem(
+            "bad_value",
+            "a trust card is of a whole map, and a part is a share of one",
+            hint="leave out trust or part",
+            where="trust",
+        )
     return Request(
         image=image,
         top_k=read.get("top_k"),
@@ -196,6 +210,7 @@ def read_request(
         part=part,
         mask=read.get("mask"),
         render=read.get("render", False),
+        trust=trust,
         unanswered=frozenset(n for n, v in read.items() if not KEY_BY_NAME[n].answered and v),
     )
 
