@@ -16,13 +16,18 @@ from servelens.engine.trust.subject import Subject
 
 def examine(bench: Bench, rates: Rates) -> Iterator[Event]:
     """Leaves a card for each map that was found."""
-    job, maps = bench.found.job, bench.found.maps
-    subjects = [Subject(job, index, chosen, found) for (index, chosen), found in maps.items()]
+    job, found = bench.found.job, bench.found
+    subjects = [
+        Subject(job, index, chosen, found.maps[index, chosen])
+        for index, ask in enumerate(job.maps)
+        for chosen in ask.choose(found.ranking)
+        if (index, chosen) in found.maps
+    ]
     purse = Purse(job, rates)
     for check in CHECKS:
         yield from _make(check, bench, subjects, purse)
     for subject in subjects:
-        bench.found.cards[subject.index, subject.chosen] = subject.card()
+        found.cards[subject.index, subject.chosen] = subject.card()
 
 
 def _make(check: Check, bench: Bench, subjects: Sequence[Subject], purse: Purse) -> Iterator[Event]:

@@ -33,14 +33,15 @@ def likenesses(
     """Of each subject's map to what each run makes of it, for the subjects whose maps all runs
     could make."""
     alike: Likenesses = {subject: [] for subject in subjects}
+    made = 0
     for model, job in runs:
+        made += 1
         found = yield from bench.again(name, model, job)
         for place, subject in enumerate(subjects):
             with excused(subject, [name]):
                 again = map_of(found, place, subject.chosen)
                 alike[subject].append(likeness(subject.found.values, again.values))
-    most = max(map(len, alike.values()))
-    return {subject: found for subject, found in alike.items() if len(found) == most}
+    return {subject: found for subject, found in alike.items() if len(found) == made}
 
 
 def once_more(job: Job, subjects: Sequence[Subject]) -> Job:
