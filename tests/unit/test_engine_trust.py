@@ -30,7 +30,7 @@ from servelens.protocol import ProblemError, TrustCard, read_request, to_wire
 from servelens.protocol.schema import document_schema
 from servelens_archives.demo import models
 
-NUMBERS = [name for check in CHECKS for name in check.numbers]
+NUMBERS = [name for check in CHECKS for name in check.names]
 BY_PASSES = ["deletion_auc", "insertion_auc", "random_deletion_auc", "random_insertion_auc"]
 RERUN = ["stability", "sanity"]
 SAMPLES = models.FOLDER / "samples"
@@ -71,7 +71,7 @@ def test_the_checks_fill_the_numbers_of_the_card_and_no_others() -> None:
     described = tiny().describe()["trust"]
     assert [entry["name"] for entry in described] == [check.name for check in CHECKS]
     assert all(entry["summary"] for entry in described)
-    assert [name for entry in described for name in entry["compared_with"]] == NUMBERS
+    assert [n["name"] for entry in described for n in entry["numbers"]] == NUMBERS
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -6,7 +6,7 @@ from typing import Iterator, Optional, Sequence
 
 from servelens.engine.findings import Event
 from servelens.engine.trust.bench import Bench
-from servelens.engine.trust.declare import check
+from servelens.engine.trust.declare import Number, check
 from servelens.engine.trust.subject import Subject
 
 
@@ -25,11 +25,11 @@ def _promised(subject: Subject) -> float:
 
 @check(
     name="completeness",
-    numbers={"completeness": "0, a map that adds up exactly; lower is better"},
+    numbers=(Number("completeness", "0, a map that adds up exactly", "lower", max=None),),
     why_not=_why_not,
 )
 def completeness(bench: Bench, subjects: Sequence[Subject]) -> Iterator[Event]:
-    """By how much the map's sum misses what it should be, as a share of that; from 0 upwards."""
+    """By how much the map's sum misses what it should be, as a share of that."""
     for subject in subjects:
         assert subject.found.delta is not None
         miss = abs(subject.found.delta / _promised(subject))

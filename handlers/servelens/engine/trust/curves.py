@@ -17,7 +17,7 @@ from servelens.engine.findings import Event
 from servelens.engine.jobs import Job, MapAsk, distinct
 from servelens.engine.kit import Shape
 from servelens.engine.trust.bench import Bench, excused, job_of, map_of
-from servelens.engine.trust.declare import check
+from servelens.engine.trust.declare import Number, check
 from servelens.engine.trust.erasure import IMAGES, INNER, STEPS, Erasure
 from servelens.engine.trust.likelihood import Likelihood
 from servelens.engine.trust.places import on_input, order_of, random_map
@@ -47,12 +47,12 @@ def _places(ask: MapAsk, job: Job) -> Shape:
 
 @check(
     name="deletion and insertion",
-    numbers={
-        "deletion_auc": "random_deletion_auc; lower is better",
-        "insertion_auc": "random_insertion_auc; higher is better",
-        "random_deletion_auc": "deletion_auc, of which it is what chance gives",
-        "random_insertion_auc": "insertion_auc, of which it is what chance gives",
-    },
+    numbers=(
+        Number("deletion_auc", "random_deletion_auc", "lower"),
+        Number("insertion_auc", "random_insertion_auc", "higher"),
+        Number("random_deletion_auc", "deletion_auc; it is what chance gives", None),
+        Number("random_insertion_auc", "insertion_auc; it is what chance gives", None),
+    ),
     why_not=_why_not,
     passes=_passes,
 )
@@ -62,7 +62,7 @@ def curves(bench: Bench, subjects: Sequence[Subject]) -> Iterator[Event]:
     targets = distinct(_likelihood(bench, subject) for subject in subjects)
     common = yield from _scores(bench, _chance(bench, places), targets)
     for subject in subjects:
-        with excused(subject, curves.numbers):
+        with excused(subject, curves.names):
             target = _likelihood(bench, subject)
             erasure = Erasure([order_of(subject.heat, bench.found.job.request.seed)])
             own = (yield from _scores(bench, erasure, [target]))[target]

@@ -34,7 +34,7 @@ def _make(check: Check, bench: Bench, subjects: Sequence[Subject], purse: Purse)
     wanted = [subject for subject in subjects if _applies(check, bench, subject)]
     bought = purse.pay(check, wanted)
     for subject in wanted[len(bought) :]:
-        subject.compare_all(check.numbers, purse.too_dear(check, subject))
+        subject.compare_all(check.names, purse.too_dear(check, subject))
     for subject in bought:
         subject.forwards += forwards_alone(check, bench.found.job, subject.ask)
     reason = ""
@@ -44,8 +44,9 @@ def _make(check: Check, bench: Bench, subjects: Sequence[Subject], purse: Purse)
     except Exception as error:  # of these numbers alone, also where memory ran out for one image
         reason = reason_of(as_problem(error, f"{check.name} could not be checked"))
     for subject in bought:
-        for number, against in check.numbers.items():
-            subject.compare(number, against if subject.has(number) else reason)
+        for number in check.numbers:
+            found = subject.has(number.name)
+            subject.compare(number.name, number.compared_with if found else reason)
 
 
 def _applies(check: Check, bench: Bench, subject: Subject) -> bool:
@@ -55,5 +56,5 @@ def _applies(check: Check, bench: Bench, subject: Subject) -> bool:
         if within_bound(bench.found.job, subject.forwards + forwards):
             return True
         reason = over_bound(forwards)
-    subject.compare_all(check.numbers, reason)
+    subject.compare_all(check.names, reason)
     return False

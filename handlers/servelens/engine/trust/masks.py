@@ -9,6 +9,8 @@ import numpy as np
 from servelens.engine.trust.bench import Bench
 from servelens.engine.trust.subject import Subject
 
+SHARE_OF_MASK = "the mask's share of the image"
+
 
 def why_no_mask(bench: Bench) -> Optional[str]:
     mask = bench.found.job.mask
@@ -25,4 +27,4 @@ def mask_of(bench: Bench) -> np.ndarray:
 
 def compare_with_area(subject: Subject, name: str, mask: np.ndarray) -> None:
     """What a map that knows nothing would have."""
-    subject.compare(name, f"{mask.mean():.4f}, the mask's share of the image; higher is better")
+    subject.compare(name, f"{mask.mean():.4f}, {SHARE_OF_MASK}; higher is better")

@@ -8,8 +8,8 @@ import numpy as np
 
 from servelens.engine.findings import Event
 from servelens.engine.trust.bench import Bench
-from servelens.engine.trust.declare import check
-from servelens.engine.trust.masks import compare_with_area, mask_of, why_no_mask
+from servelens.engine.trust.declare import Number, check
+from servelens.engine.trust.masks import SHARE_OF_MASK, compare_with_area, mask_of, why_no_mask
 from servelens.engine.trust.subject import Subject
 
 
@@ -20,11 +20,11 @@ def _why_not(bench: Bench, subject: Subject) -> Optional[str]:
 
 @check(
     name="mass",
-    numbers={"mass": "the mask's share of the image; higher is better"},
+    numbers=(Number("mass", SHARE_OF_MASK, "higher"),),
     why_not=_why_not,
 )
 def mass(bench: Bench, subjects: Sequence[Subject]) -> Iterator[Event]:
-    """The share of what the map says for the class that it says inside the mask; from 0 to 1."""
+    """The share of what the map says for the class that it says inside the mask."""
     mask = mask_of(bench)
     for subject in subjects:
         subject.note("mass", mass_in(subject.heat, mask))

@@ -8,8 +8,8 @@ import numpy as np
 
 from servelens.engine.findings import Event
 from servelens.engine.trust.bench import Bench
-from servelens.engine.trust.declare import check
-from servelens.engine.trust.masks import compare_with_area, mask_of, why_no_mask
+from servelens.engine.trust.declare import Number, check
+from servelens.engine.trust.masks import SHARE_OF_MASK, compare_with_area, mask_of, why_no_mask
 from servelens.engine.trust.subject import SAME_EVERYWHERE, Subject
 
 # Of the map's range: what rounding may have taken from a place that is as high as the highest.
@@ -22,7 +22,7 @@ def _why_not(bench: Bench, subject: Subject) -> Optional[str]:
 
 @check(
     name="pointing",
-    numbers={"pointing": "the mask's share of the image; higher is better"},
+    numbers=(Number("pointing", SHARE_OF_MASK, "higher"),),
     why_not=_why_not,
 )
 def pointing(bench: Bench, subjects: Sequence[Subject]) -> Iterator[Event]:

@@ -22,10 +22,11 @@ SEED = 0
 def randomised(model: Model, order: Sequence[str]) -> Iterator[Model]:
     """One model for each stage, each the last one gone further; use it before asking for more."""
     module = copy.deepcopy(model.module)
+    weights = dict(module.named_parameters())
     generator = torch.Generator().manual_seed(SEED)
     for names in stages(module, order):
         for name in names:
-            forget(module.get_parameter(name), generator)
+            forget(weights[name], generator)
         yield model.with_module(module)
 
 

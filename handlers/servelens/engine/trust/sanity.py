@@ -10,7 +10,7 @@ from servelens.engine.findings import Event
 from servelens.engine.jobs import Job
 from servelens.engine.trust import reruns
 from servelens.engine.trust.bench import Bench
-from servelens.engine.trust.declare import check
+from servelens.engine.trust.declare import Number, check
 from servelens.engine.trust.randomised import STAGES, randomised
 from servelens.engine.trust.subject import Subject
 
@@ -27,7 +27,7 @@ def _passes(job: Job) -> Tuple[int, int]:
 
 @check(
     name="sanity",
-    numbers={"sanity": "0, a map that depends on what the model has learned; lower is better"},
+    numbers=(Number("sanity", "0, a map that depends on what the model has learned", "lower"),),
     why_not=_why_not,
     passes=_passes,
 )

@@ -11,7 +11,7 @@ from servelens.engine.findings import Event
 from servelens.engine.geometry import View
 from servelens.engine.jobs import Job
 from servelens.engine.trust.bench import Bench
-from servelens.engine.trust.declare import check
+from servelens.engine.trust.declare import Number, check
 from servelens.engine.trust.reruns import likenesses, once_more, passes_of, why_not
 from servelens.engine.trust.subject import Subject
 
@@ -26,7 +26,7 @@ def _passes(job: Job) -> Tuple[int, int]:
 
 @check(
     name="stability",
-    numbers={"stability": "1, a map that noise does not change; higher is better"},
+    numbers=(Number("stability", "1, a map that noise does not change", "higher", min=-1.0),),
     why_not=why_not,
     passes=_passes,
 )
