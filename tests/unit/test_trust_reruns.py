@@ -114,6 +114,19 @@ def test_a_model_without_weights_has_none_to_forget() -> None:
     assert card.stability is not None
 
 
+def test_torchscript_forgets_too() -> None:
+    module = seeded(TinyNet)
+    scripted = torch.jit.trace(module, torch.zeros(1, 3, 32, 32))
+    before = {name: weights.clone() for name, weights in scripted.named_parameters()}
+    plain, traced = (
+        document(open_session(m), explain="saliency", trust=True).attributions[0].trust
+        for m in (module, scripted)
+    )
+    assert traced.stability == pytest.approx(plain.stability, abs=1e-4)
+    assert 0 <= traced.sanity < 0.9
+    assert all(torch.equal(before[name], p) for name, p in scripted.named_parameters())
+
+
 def test_weights_are_forgotten_from_the_head_backwards_each_in_one_stage() -> None:
     module = seeded(TinyNet)
     found = stages(module, ORDER)

@@ -21,7 +21,8 @@ SEED = 0
 
 def randomised(model: Model, order: Sequence[str]) -> Iterator[Model]:
     """One model for each stage, each the last one gone further; use it before asking for more."""
-    module = copy.deepcopy(model.module)
+    with torch.no_grad():  # or TorchScript's copies would hang on the weights they come from
+        module = copy.deepcopy(model.module)
     weights = dict(module.named_parameters())
     generator = torch.Generator().manual_seed(SEED)
     for names in stages(module, order):
