@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cache
 from types import SimpleNamespace
 
@@ -20,7 +20,7 @@ from PIL import Image
 from tiny_net import TinyNet
 
 from servelens import codec
-from servelens.engine import plan, sampling
+from servelens.engine import desk, plan, sampling
 from servelens.engine.folder.card import InputSpec, LensSpec
 from servelens.engine.methods import METHODS
 from servelens.engine.trust import CHECKS, bench
@@ -133,6 +133,16 @@ def test_completeness_is_the_part_that_is_missing() -> None:
     assert (
         "promise" in card_of(tiny(), explain="saliency", trust=True).compared_with["completeness"]
     )
+
+
+def test_what_a_map_misses_without_a_promise_is_not_held_against_it(monkeypatch) -> None:
+    """Some methods tell by how much they fall short, and never said that they would not."""
+    modest = replace(METHODS["integrated_gradients"], complete=False)
+    monkeypatch.setattr(desk, "METHODS", {**METHODS, modest.name: modest})
+    explain = {"method": modest.name, "steps": 3}
+    (found,) = document(tiny(), explain=explain, trust=True).attributions
+    assert found.convergence_delta is not None and found.trust.completeness is None
+    assert "promise" in found.trust.compared_with["completeness"]
 
 
 @pytest.mark.parametrize("method", ["grad_cam", "saliency", "occlusion"])

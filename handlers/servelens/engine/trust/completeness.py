@@ -11,7 +11,7 @@ from servelens.engine.trust.subject import Subject
 
 
 def _why_not(bench: Bench, subject: Subject) -> Optional[str]:
-    if subject.found.delta is None:
+    if not subject.ask.method.complete or subject.found.delta is None:
         return f"{subject.ask.method.name} does not promise to add up"
     if _promised(subject) == 0:
         return "the score that is to be added up to is 0"
