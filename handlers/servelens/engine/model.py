@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Sequence
 
 import torch
@@ -13,6 +14,7 @@ from servelens.engine.folder.card import Card
 from servelens.engine.geometry import View, to_input
 from servelens.engine.head import Head
 from servelens.engine.targets import Classes
+from servelens.engine.unrolling import Unrolled
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,11 @@ class Model:
     classes: Classes
     card: Card
     device: torch.device
+
+    @cached_property
+    def unrolled(self) -> Unrolled:
+        """The module again, for methods that go through it by rules of their own."""
+        return Unrolled(self.module, self.head, example_input(self.card))
 
     def batch(self, views: Sequence[View]) -> torch.Tensor:
         return to_input(views, self.card.input, self.device)
