@@ -51,7 +51,8 @@ class Passes:
 
 @contextmanager
 def counted(session: Session) -> Iterator[Passes]:
-    """Counts at the doors of the real modules: the one that predicts and the one that explains."""
+    """Counts at the doors of the real modules: the one that predicts, the one that explains, and
+    those that were unrolled so far."""
     passes = Passes()
 
     def explained(module: nn.Module, inputs: Any) -> None:
@@ -66,11 +67,10 @@ def counted(session: Session) -> Iterator[Passes]:
                 lambda gradient: passes.backwards.append(int(gradient.any(dim=1).sum()))
             )
 
-    handles = [
-        session.model.module.register_forward_pre_hook(explained),
-        session.model.module.register_forward_hook(answered),
-        session.model.predictor._module.register_forward_pre_hook(predicted),
-    ]
+    handles = [session.model.predictor._module.register_forward_pre_hook(predicted)]
+    for module in (session.model.module, *session.model.unrolled._made.values()):
+        handles.append(module.register_forward_pre_hook(explained))
+        handles.append(module.register_forward_hook(answered))
     try:
         yield passes
     finally:
