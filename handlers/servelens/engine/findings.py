@@ -68,7 +68,7 @@ def on_cpu(values: torch.Tensor) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Progress:
-    """Images that went through the model since the last one."""
+    """Images that went through the model, forward or back, since the last one."""
 
     passes: int
     text: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Sequence
 
 import torch
@@ -15,6 +16,7 @@ from servelens.engine.geometry import View, to_input
 from servelens.engine.head import Head
 from servelens.engine.layers import LayerRef
 from servelens.engine.targets import Classes
+from servelens.engine.unrolling import Unrolled
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,11 @@ class Model:
     classes: Classes
     card: Card
     device: torch.device
+
+    @cached_property
+    def unrolled(self) -> Unrolled:
+        """The module again, for methods that go through it by rules of their own."""
+        return Unrolled(self.module, self.head, example_input(self.card))
 
     def explaining(self, layers: Sequence[LayerRef]) -> nn.Module:
         """The twin, or the module where a layer is asked for that the twin has changed."""

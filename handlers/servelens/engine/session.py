@@ -24,6 +24,7 @@ from servelens.engine.folder.digest import folder_digest
 from servelens.engine.folder.loading import ModelLoadError, load_module
 from servelens.engine.head import Head
 from servelens.engine.jobs import Job
+from servelens.engine.kit import Propagation
 from servelens.engine.layers import Catalogue
 from servelens.engine.model import example_input, make_model
 from servelens.engine.plan import Plan
@@ -31,6 +32,7 @@ from servelens.engine.survey import survey
 from servelens.engine.targets import Classes
 from servelens.engine.thrift import passes_of_job
 from servelens.engine.trust import most_passes
+from servelens.engine.unrolling import why_not
 from servelens.protocol import (
     Document,
     ModelRef,
@@ -68,7 +70,7 @@ class Session:
             card.input,
             self.model.classes,
             Catalogue(capability["layers"]),
-            capability,
+            self._capability,
             read_explain(capability["default_plan"]) or (),
             limits,
         )
@@ -127,7 +129,7 @@ class Session:
         done, total = 0, sum(passes_of_job(job)) + most_passes(job)
         for event in self._plan.run([job]):
             if isinstance(event, Progress):
-                done += event.passes
+                done = min(done + event.passes, total)  # what memory ran out for is run again
                 yield {"frame": "progress", "done": done, "total": total, "text": event.text}
             elif isinstance(event, Partial):
                 position = map_position(event.findings, event.ask, event.chosen)
@@ -150,7 +152,9 @@ def survey_model(module: nn.Module, card: Card) -> Dict[str, Any]:
             f"the labels name {len(classes.labels)} classes, the model answers {classes.count}"
         )
     parameters = sum(parameter.numel() for parameter in module.parameters())
-    capability = describe(card, found, classes, parameters)
+    example = example_input(card)
+    unrolls = {kind: why_not(kind, module, found.head, example) for kind in Propagation}
+    capability = describe(card, found, classes, parameters, unrolls)
     _check_defaults(capability)
     return capability
 

@@ -58,7 +58,8 @@ def both_of(session: Session) -> nn.ModuleList:
 
 @contextmanager
 def counted(session: Session) -> Iterator[Passes]:
-    """Counts at the doors of the real modules, and tells by who came in what the pass is for."""
+    """Counts at the doors of the real modules, those unrolled so far among them, and tells by who
+    came in what the pass is for."""
     passes = Passes()
     predict, predicting = Predictor.__call__, []
 
@@ -78,7 +79,7 @@ def counted(session: Session) -> Iterator[Passes]:
                 lambda gradient: passes.backwards.append(int(gradient.any(dim=1).sum()))
             )
 
-    doors = both_of(session)
+    doors = [*both_of(session), *session.model.unrolled._made.values()]
     handles = [door.register_forward_pre_hook(entered) for door in doors]
     handles += [door.register_forward_hook(answered) for door in doors]
     try:

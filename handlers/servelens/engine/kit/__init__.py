@@ -4,6 +4,13 @@ from servelens.engine.kit.baselines import BASELINES, baseline_of, baseline_para
 from servelens.engine.kit.declare import Method, Reading, Reads, attribution
 from servelens.engine.kit.maps import Map
 from servelens.engine.kit.params import PER_CHANNEL, Param
+from servelens.engine.kit.propagation import (
+    MeanRelevance,
+    Propagation,
+    UnrolledSamples,
+    UnrolledSeries,
+    propagation_of,
+)
 from servelens.engine.kit.segments import Segments
 from servelens.engine.kit.series import Ends, Samples, Series, Shape, Shot, Source, Tally
 from servelens.engine.kit.tallies import (
@@ -23,8 +30,10 @@ __all__ = [
     "LayerPathSum",
     "Map",
     "MeanGradient",
+    "MeanRelevance",
     "Method",
     "Param",
+    "Propagation",
     "Reading",
     "Reads",
     "Samples",
@@ -34,8 +43,11 @@ __all__ = [
     "Shot",
     "Source",
     "Tally",
+    "UnrolledSamples",
+    "UnrolledSeries",
     "attribution",
     "baseline_of",
     "baseline_param",
     "over_colours",
+    "propagation_of",
 ]
