@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from worker_fixtures.front_end import REST, Call, FrontEnd, as_json, describe, form, grpc, load, raw
 from worker_fixtures.photos import BAD_CALLS, PHOTO, PHOTO64, as_base64, mask, png, with_mask
 
@@ -103,6 +106,20 @@ def test_npz_is_answered_by_accept_and_by_format(front_end: FrontEnd) -> None:
         ours, theirs = (d["attributions"][0]["map"] for d in (document, in_json))
         assert np.array_equal(ours, theirs)
     assert front_end.ask(raw(PHOTO, **NPZ)).content_type == "application/json"
+
+
+def test_a_rendered_map_comes_as_a_png_by_every_way(front_end: FrontEnd) -> None:
+    in_json = front_end.ask(form(PHOTO, explain="grad_cam", render="true"))
+    in_npz = front_end.ask(form(PHOTO, explain="grad_cam", render="true", format="npz"))
+    last = front_end.ask(form(PHOTO, explain="grad_cam", render="true", stream="true")).frames[-1]
+    (entry,) = in_json.json["attributions"]
+    picture = Image.open(io.BytesIO(base64.b64decode(entry["image"])))
+    left, top, right, bottom = in_json.json["input"]["crop"]
+    assert (picture.format, picture.size) == ("PNG", (right - left, bottom - top))
+    assert last["document"]["attributions"][0]["image"] == entry["image"]
+    assert codec.read_npz(in_npz.body)["attributions"][0]["image"] == entry["image"]
+    with np.load(io.BytesIO(in_npz.body)) as arrays:
+        assert arrays["attributions/0/image"].tobytes() == base64.b64decode(entry["image"])
 
 
 @pytest.mark.parametrize("name", BAD_CALLS)

@@ -112,10 +112,10 @@ def test_whatever_is_raised_while_a_row_is_prepared_is_that_rows_own(keys, monke
     """The engine raises for no row's sake, not even where it is itself at fault."""
     view_photo = desk.view_photo
 
-    def faulty(data, *arguments):
+    def faulty(data, *arguments, **how):
         if data == b"faulty":
             raise KeyError("a fault of our own")
-        return view_photo(data, *arguments)
+        return view_photo(data, *arguments, **how)
 
     monkeypatch.setattr(desk, "view_photo", faulty)
     first, second, third = SESSION.run(

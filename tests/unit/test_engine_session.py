@@ -93,9 +93,11 @@ def test_true_means_the_archives_own_plan_and_layers():
 
 
 def test_what_is_not_answered_yet_is_a_problem_in_a_document_that_answers_the_rest():
-    answer = document(SESSION, explain="grad_cam", weights="stem", render=True, trust=False)
+    answer = document(
+        SESSION, explain="grad_cam", weights="stem", receptive_field={"layer": "stem"}, trust=False
+    )
     assert [(p.type, p.where) for p in answer.problems] == [
-        ("unsupported", "render"),
+        ("unsupported", "receptive_field"),
         ("unsupported", "weights"),
     ]
     assert answer.attributions[0].map is not None

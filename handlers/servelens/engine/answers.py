@@ -17,6 +17,7 @@ from servelens.engine.findings import Findings
 from servelens.engine.jobs import ActivationAsk, MapAsk
 from servelens.engine.kit import Segments
 from servelens.engine.paging import Allowance
+from servelens.engine.pictures import with_pictures
 from servelens.engine.targets import Chosen, Classes
 from servelens.engine.units import not_given
 from servelens.protocol import (
@@ -61,7 +62,11 @@ def write_document(
         return document
     allowance = Allowance(response_bytes, request)
     allowance.take_skeleton(document)
-    return dataclasses.replace(document, activations=tuple(_activations(found, allowance)))
+    backdrop = job.view.backdrop
+    if backdrop is not None:
+        allowance.take_note()
+    document = dataclasses.replace(document, activations=tuple(_activations(found, allowance)))
+    return document if backdrop is None else with_pictures(document, backdrop, allowance)
 
 
 def map_position(found: Findings, ask: int, chosen: Chosen) -> int:

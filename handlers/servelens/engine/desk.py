@@ -28,6 +28,13 @@ from servelens.protocol import (
     shorten,
 )
 
+NOT_RENDERED = Problem(
+    "unsupported",
+    "a part's map is a share of a sum, of which no picture is made",
+    hint="leave render out, and add the parts' maps up",
+    where="render",
+)
+
 
 class Desk:
     """Turns requests into jobs for one model."""
@@ -68,7 +75,8 @@ class Desk:
         maps = tuple(ask for entry in plan for ask in self._asks(entry, rules, in_parts))
         activations = self._activation_asks(request.activations)
         started = time.perf_counter()
-        view = view_photo(request.image, self._spec, self._limits.pixels)
+        renders = request.render and not in_parts
+        view = view_photo(request.image, self._spec, self._limits.pixels, backdrop=renders)
         mask = None
         if request.mask is not None:
             mask = see_mask(request.mask, view.ref, self._spec, self._limits.pixels)
@@ -80,7 +88,7 @@ class Desk:
             rules=rules,
             maps=tuple(self._with_segments(ask, view) for ask in maps),
             activations=activations,
-            problems=tuple(_unanswered(key) for key in sorted(request.unanswered)),
+            problems=_problems(request),
             preprocess_ms=(time.perf_counter() - started) * 1000,
             mask=mask,
         )
@@ -207,6 +215,12 @@ class Desk:
 
 def _place(where: str, index: int, values: Sequence[TargetValue]) -> str:
     return where if len(values) == 1 else f"{where}[{index}]"
+
+
+def _problems(request: Request) -> Tuple[Problem, ...]:
+    """What is not done, beside what is."""
+    unanswered = tuple(_unanswered(key) for key in sorted(request.unanswered))
+    return (*unanswered, NOT_RENDERED) if request.render and request.part else unanswered
 
 
 def _unanswered(key: str) -> Problem:

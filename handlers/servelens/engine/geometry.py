@@ -7,7 +7,7 @@ uses, without what they compute outside the crop.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Sequence, Tuple
+from typing import Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from servelens.engine.decoding import decode, in_mode, upright
 from servelens.engine.folder.card import InputSpec
 from servelens.protocol import InputRef
 
+LONGEST_BACKDROP = 512
 FILTERS = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
@@ -27,10 +28,12 @@ FILTERS = {
 
 @dataclass(frozen=True)
 class View:
-    """What the model sees of one photo: its pixels, and where they come from."""
+    """What the model sees of one photo: its pixels, and where they come from. The backdrop is that
+    part of the photo for people to look at."""
 
     pixels: np.ndarray  # uint8 [height, width, channels]
     ref: InputRef
+    backdrop: Optional[np.ndarray] = None  # uint8 [height, width, 3]
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Placement:
         return left, top, max(right, left + 1), max(bottom, top + 1)
 
 
-def view_photo(data: bytes, spec: InputSpec, max_pixels: int) -> View:
+def view_photo(data: bytes, spec: InputSpec, max_pixels: int, *, backdrop: bool = False) -> View:
     def as_shown(photo: Image.Image) -> Image.Image:
         """In the colours that the model takes."""
         photo.load()
@@ -69,7 +72,8 @@ def view_photo(data: bytes, spec: InputSpec, max_pixels: int) -> View:
     seen = cut(photo, placement, FILTERS[spec.interpolation], max_pixels)
     pixels = np.asarray(seen, dtype=np.uint8).reshape(*spec.size, spec.channels)
     crop = placement.in_photo(photo.width, photo.height)
-    return View(pixels, InputRef(photo.width, photo.height, crop, spec.size))
+    ref = InputRef(photo.width, photo.height, crop, spec.size)
+    return View(pixels, ref, _backdrop(photo, crop) if backdrop else None)
 
 
 def place(width: int, height: int, spec: InputSpec) -> Placement:
@@ -93,6 +97,13 @@ def to_input(views: Sequence[View], spec: InputSpec, device: torch.device) -> to
     mean = torch.tensor(spec.mean, device=device).view(shape)
     std = torch.tensor(spec.std, device=device).view(shape)
     return batch.sub_(mean).div_(std)
+
+
+def _backdrop(photo: Image.Image, crop: Tuple[int, int, int, int]) -> np.ndarray:
+    width, height = crop[2] - crop[0], crop[3] - crop[1]
+    shrink = min(1.0, LONGEST_BACKDROP / max(width, height))
+    size = max(1, round(width * shrink)), max(1, round(height * shrink))
+    return np.asarray(photo.resize(size, Image.Resampling.BILINEAR, box=crop).convert("RGB"))
 
 
 def _scaled(width: int, height: int, spec: InputSpec) -> Tuple[int, int]:

@@ -107,7 +107,8 @@ class Attribution:
     params: Mapping[str, Any] = field(default_factory=dict)
     convergence_delta: Optional[float] = None
     trust: Optional[Mapping[str, Any]] = None
-    image: Optional[str] = None
+    # A PNG of the map laid over the photo: base64 in JSON, an array of bytes in npz.
+    image: Optional[bytes] = None
     problem: Optional[Problem] = None
     # Of a part: the parts' maps, summed, are divided by their weights, summed.
     weight: Optional[Tensor] = field(default=None, metadata=WHEN_ASKED)

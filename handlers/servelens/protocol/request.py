@@ -105,7 +105,7 @@ KEYS: Tuple[Key, ...] = (
     Key("trust", Either(Flag(), Choice(("full",))), False, "evidence on each map", answered=False),
     Key("mask", Png(), None, "where the true cause is known to be; black is elsewhere"),
     Key("part", PART, None, "a share of a perturbation method's work, to be added up"),
-    Key("render", Flag(), False, "ready-made overlay pictures", answered=False),
+    Key("render", Flag(), False, "a ready-made picture with each map, laid over the photo"),
 )
 KEY_BY_NAME: Mapping[str, Key] = {key.name: key for key in KEYS}
 IMAGE_FIELDS = ("image", "data", "body")
@@ -155,6 +155,7 @@ class Request:
     id: Optional[str] = None
     part: Optional[Tuple[int, int]] = None
     mask: Optional[Drawing] = None
+    render: bool = False
     unanswered: FrozenSet[str] = frozenset()
 
 
@@ -194,6 +195,7 @@ def read_request(
         id=read.get("id"),
         part=part,
         mask=read.get("mask"),
+        render=read.get("render", False),
         unanswered=frozenset(n for n, v in read.items() if not KEY_BY_NAME[n].answered and v),
     )
 
