@@ -16,6 +16,7 @@ from servelens.engine.methods import METHODS
 from servelens.engine.survey import Layer, Survey
 from servelens.engine.targets import Classes
 from servelens.engine.thrift import BACKWARD
+from servelens.engine.trust import CHECKS
 from servelens.protocol import VERSION
 
 
@@ -51,6 +52,7 @@ def describe(card: Card, survey: Survey, classes: Classes, parameters: int) -> D
         "default_layers": list(card.lens.default_layers or survey.default_layers),
         "default_plan": list(card.lens.default_plan),
         "warnings": list(survey.warnings),
+        "trust": [check.describe() for check in CHECKS],
         "methods": [_method(method, card, survey, default_layer) for method in METHODS.values()],
     }
 

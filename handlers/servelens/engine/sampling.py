@@ -18,7 +18,6 @@ from servelens.engine.findings import Event, Findings, Partial, Progress
 from servelens.engine.jobs import PLAIN, MapAsk, distinct
 from servelens.engine.kit import Ends, Reads, Samples, Shot, Source, Tally
 from servelens.engine.model import Model
-from servelens.engine.prefix import Prefixes
 from servelens.engine.tape import Gradients, Replaced, Tape, record
 from servelens.engine.targets import Chosen
 from servelens.engine.units import cut_off, not_given
@@ -32,14 +31,12 @@ PARTIAL_S = 0.5
 Key = Tuple[int, Chosen]
 
 
-def run_series(
-    model: Model, found: Findings, image: torch.Tensor, pace: Pace, prefixes: Prefixes
-) -> Iterator[Event]:
+def run_series(model: Model, found: Findings, image: torch.Tensor, pace: Pace) -> Iterator[Event]:
     """All that one row asks of series; `image` is its input [C, H, W]. The time limit is of all
     walks together, for the worker has no more than that."""
     started = time.perf_counter()
     for walk, asks in walks_of(found.job).items():
-        walker = _Walker(model, found, image, walk, asks, prefixes)
+        walker = _Walker(model, found, image, walk, asks)
         try:
             with contained(f"the series of {walker.methods} failed on this image") as failure:
                 yield from walker.run(pace, started)
@@ -60,10 +57,9 @@ class _Walker:
         image: torch.Tensor,
         walk: Walk,
         asks: Mapping[int, MapAsk],
-        prefixes: Prefixes,
     ) -> None:
-        self._prefixes = prefixes
         self._model = model
+        self._module = model.explaining([ask.layer for ask in asks.values() if ask.layer])
         self._found = found
         self._walk = walk
         self._asks = asks
@@ -119,7 +115,7 @@ class _Walker:
     def _begin(self, samples: Samples) -> None:
         empty = None
         if samples.baseline is not None:
-            tape = record(self._model.module, self._model.head, samples.baseline[None])
+            tape = record(self._module, self._model.head, samples.baseline[None])
             empty = self._model.classes.logits(tape.output)[0]
             self._found.forwards += 1
         for index, chosen in self._open:
@@ -134,11 +130,9 @@ class _Walker:
         """One chunk forward, and back once for each target."""
         inputs = samples.inputs(indices)
         replaced = self._replaced(samples, indices)
-        run = inputs
-        if replaced and samples.one_input and self._prefixes.run_once(inputs[:1], replaced):
-            run = inputs[:1]
+        run = inputs[:1] if self._runs_once(samples, inputs, replaced) else inputs
         tape = record(
-            self._model.module,
+            self._module,
             self._model.head,
             run,
             distinct(self._asks[i].layer for i, _ in self._open if self._asks[i].layer),
@@ -156,6 +150,15 @@ class _Walker:
             for key in [key for key in self._open if key[1] == chosen]:
                 shots[key] = Shot(indices, inputs, scores, **self._read(key, tape, gradients))
         return shots
+
+    def _runs_once(
+        self, samples: Samples, inputs: torch.Tensor, replaced: Optional[Replaced]
+    ) -> bool:
+        """Whether what lies before the layer does not differ from image to image."""
+        if replaced is None or not samples.one_input:
+            return False
+        model = self._model
+        return model.prefixes.run_once(self._module, model.head, inputs[:1], replaced)
 
     def _replaced(self, samples: Samples, indices: Sequence[int]) -> Optional[Replaced]:
         values, layer = samples.layer_values(indices), self._walk.layer

@@ -4,6 +4,7 @@ from servelens.engine.kit.baselines import BASELINES, baseline_of, baseline_para
 from servelens.engine.kit.declare import Method, Reading, Reads, attribution
 from servelens.engine.kit.maps import Map
 from servelens.engine.kit.params import PER_CHANNEL, Param
+from servelens.engine.kit.segments import Segments
 from servelens.engine.kit.series import Ends, Samples, Series, Shape, Shot, Source, Tally
 from servelens.engine.kit.tallies import (
     ChannelScores,
@@ -27,6 +28,7 @@ __all__ = [
     "Reading",
     "Reads",
     "Samples",
+    "Segments",
     "Series",
     "Shape",
     "Shot",
