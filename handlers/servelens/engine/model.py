@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Sequence
 
@@ -15,13 +15,15 @@ from servelens.engine.folder.card import Card
 from servelens.engine.geometry import View, to_input
 from servelens.engine.head import Head
 from servelens.engine.layers import LayerRef
+from servelens.engine.prefix import Prefixes
 from servelens.engine.targets import Classes
 from servelens.engine.unrolling import Unrolled
 
 
 @dataclass(frozen=True)
 class Model:
-    """`predictor` answers rows that only predict; `explaining` is what hooks and gradients see."""
+    """`predictor` answers rows that only predict; `explaining` is what hooks and gradients see,
+    `prefixes` what was found out about it."""
 
     module: nn.Module
     twin: Twin
@@ -30,6 +32,7 @@ class Model:
     classes: Classes
     card: Card
     device: torch.device
+    prefixes: Prefixes = field(default_factory=Prefixes)
 
     @cached_property
     def unrolled(self) -> Unrolled:
@@ -43,7 +46,7 @@ class Model:
 
     def with_module(self, module: nn.Module) -> Model:
         """The same, looking into another module, its own twin; what only predicts stays."""
-        return replace(self, module=module, twin=Twin(module))
+        return replace(self, module=module, twin=Twin(module), prefixes=Prefixes())
 
     def batch(self, views: Sequence[View]) -> torch.Tensor:
         return to_input(views, self.card.input, self.device)
