@@ -87,7 +87,7 @@ class Desk:
             rules=rules,
             maps=(*(self._with_segments(ask, view) for ask in maps), *rankings),
             activations=activations,
-            problems=_problems(request),
+            problems=(NOT_RENDERED,) if request.render and in_parts else (),
             preprocess_ms=(time.perf_counter() - started) * 1000,
             mask=mask,
             weights=self._inquiries.weights(request),
@@ -212,18 +212,3 @@ class Desk:
                 where="top_k",
             )
         return asked
-
-
-def _problems(request: Request) -> Tuple[Problem, ...]:
-    """What is not done, beside what is."""
-    unanswered = tuple(_unanswered(key) for key in sorted(request.unanswered))
-    return (*unanswered, NOT_RENDERED) if request.render and request.part else unanswered
-
-
-def _unanswered(key: str) -> Problem:
-    return Problem(
-        "unsupported",
-        f"this archive does not answer {key!r} yet",
-        hint="leave it out; the rest of the request was answered",
-        where=key,
-    )

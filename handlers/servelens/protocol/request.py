@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Dict, FrozenSet, Mapping, Optional, Tuple, Union
+from typing import Any, Dict, Mapping, Optional, Tuple, Union
 
 from servelens.protocol.inquiries import (
     ABLATE,
@@ -68,7 +68,6 @@ class Key:
     default: Any
     help: str
     comma_list: bool = False
-    answered: bool = True
 
 
 KEYS: Tuple[Key, ...] = (
@@ -157,7 +156,6 @@ class Request:
     mask: Optional[Drawing] = None
     render: bool = False
     trust: Union[bool, str] = False
-    unanswered: FrozenSet[str] = frozenset()
     weights: Optional[WeightsRequest] = None
     ablate: Tuple[AblateRequest, ...] = ()
     rank_channels: Optional[RankRequest] = None
@@ -221,7 +219,6 @@ def read_request(
         ablate=read_ablate(read.get("ablate")),
         rank_channels=read_rank(read.get("rank_channels")),
         receptive_field=read_field(read.get("receptive_field")),
-        unanswered=frozenset(n for n, v in read.items() if not KEY_BY_NAME[n].answered and v),
     )
 
 
