@@ -6,11 +6,13 @@ Every target is one more backward pass of each image, and methods that read only
 from __future__ import annotations
 
 import time
-from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from functools import partial
+from typing import Dict, Iterator, Mapping, Optional, Sequence, Tuple
 
 import torch
 
-from servelens.engine.budget import Pace, check_time, is_out_of_memory, release_memory
+from servelens.engine.budget import Pace, check_time
+from servelens.engine.chunks import in_chunks
 from servelens.engine.faults import as_problem, contained
 from servelens.engine.findings import Event, Findings, Partial, Progress
 from servelens.engine.jobs import PLAIN, MapAsk, distinct
@@ -78,7 +80,9 @@ class _Walker:
         samples = self._walk.series.lay_out(self._source, dict(self._walk.params))
         self._begin(samples)
         shown = time.perf_counter()
-        for indices, shots in self._chunks(samples, pace):
+        share = share_of(self._walk.count(self._source.input.shape), self._found.job.request.part)
+        chunks = in_chunks(share, pace, self._model.device, partial(self._shoot, samples))
+        for indices, shots in chunks:
             self._add(shots)
             yield Progress(len(indices), self.methods)
             now = time.perf_counter()
@@ -86,6 +90,8 @@ class _Walker:
             if self._found.job.shows_partial_maps and now - shown > PARTIAL_S:
                 shown = now
                 yield from self._show()
+            if not self._open:
+                break
         yield from self._show()
 
     def give_up(self, trouble: Problem) -> None:
@@ -118,23 +124,6 @@ class _Walker:
                 empty=None if empty is None else float(chosen.score(empty)),
             )
             self._tallies[index, chosen] = ask.method.run(self._source, samples, ends, ask.params)
-
-    def _chunks(self, samples: Samples, pace: Pace) -> Iterator[Tuple[List[int], Dict[Key, Shot]]]:
-        left = share_of(self._walk.count(self._source.input.shape), self._found.job.request.part)
-        while left and self._open:
-            indices = left[: pace.chunk]
-            shots = None
-            try:
-                shots = self._shoot(samples, indices)
-            except Exception as error:
-                if not is_out_of_memory(error) or len(indices) == 1:
-                    raise
-            if shots is None:
-                pace.lower_to(len(indices) // 2)
-                release_memory(self._model.device)
-                continue
-            left = left[len(indices) :]
-            yield indices, shots
 
     def _shoot(self, samples: Samples, indices: Sequence[int]) -> Dict[Key, Shot]:
         """One chunk forward, and back once for each target."""

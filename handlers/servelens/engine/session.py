@@ -65,6 +65,7 @@ class Session:
         self._plan = Plan(self.model)
         self._desk = Desk(
             card.input,
+            module,
             self.model.classes,
             Catalogue(capability["layers"]),
             capability,
@@ -141,12 +142,12 @@ class Session:
             if isinstance(event, Progress):
                 done += event.passes
                 yield {"frame": "progress", "done": done, "total": total, "text": event.text}
-            elif isinstance(event, Partial):
+            elif isinstance(event, Partial) and event.is_map:
                 position = map_position(event.findings, event.ask, event.chosen)
                 found = event.findings.maps[event.ask, event.chosen]
                 path = f"attributions/{position}/map"
                 yield {"frame": "partial", "path": path, "tensor": found.values}
-            else:
+            elif isinstance(event, Finished):
                 yield _last_frame(self._answer(event))
 
 

@@ -39,7 +39,7 @@ class WithoutChannels(Samples):
         return self._input.expand(len(indices), *self._input.shape)
 
     def layer_values(self, indices: Sequence[int]) -> torch.Tensor:
-        values = self._activation.repeat(len(indices), 1, 1, 1)
+        values = self._activation.repeat(len(indices), *[1] * self._activation.dim())
         values[range(len(indices)), list(indices)] = 0
         return values
 
