@@ -24,6 +24,7 @@ from servelens.engine.jobs import Job
 from servelens.engine.kit import Reads
 from servelens.engine.model import Model
 from servelens.engine.passes import explore, predict
+from servelens.engine.prefix import Prefixes
 from servelens.engine.sampling import run_series
 from servelens.engine.tape import record
 from servelens.engine.thrift import BACKWARD, Rates, within_budget
@@ -72,6 +73,7 @@ class Plan:
 
     def __init__(self, model: Model) -> None:
         self._model = model
+        self._prefixes = Prefixes(model)
         explaining = calibrate(self._trial_explanation, model.device)
         # The trial made one forward and one backward pass.
         forward = 1 / (1 + BACKWARD)
@@ -112,7 +114,7 @@ class Plan:
         started = time.perf_counter()
         (image,) = self._model.batch([found.job.view])
         pace = self._paces[Lane.EXPLAIN]
-        yield from run_series(self._model, found, image, pace)
+        yield from run_series(self._model, found, image, pace, self._prefixes)
         yield from run_further(self._model, found, image, pace, started)
         found.compute_ms += (time.perf_counter() - started) * 1000
 

@@ -18,6 +18,7 @@ from servelens.engine.findings import Event, Findings, Partial, Progress
 from servelens.engine.jobs import PLAIN, MapAsk, distinct
 from servelens.engine.kit import Ends, Reads, Samples, Shot, Source, Tally
 from servelens.engine.model import Model
+from servelens.engine.prefix import Prefixes
 from servelens.engine.tape import Gradients, Replaced, Tape, record
 from servelens.engine.targets import Chosen
 from servelens.engine.units import cut_off, not_given
@@ -31,12 +32,14 @@ PARTIAL_S = 0.5
 Key = Tuple[int, Chosen]
 
 
-def run_series(model: Model, found: Findings, image: torch.Tensor, pace: Pace) -> Iterator[Event]:
+def run_series(
+    model: Model, found: Findings, image: torch.Tensor, pace: Pace, prefixes: Prefixes
+) -> Iterator[Event]:
     """All that one row asks of series; `image` is its input [C, H, W]. The time limit is of all
     walks together, for the worker has no more than that."""
     started = time.perf_counter()
     for walk, asks in walks_of(found.job).items():
-        walker = _Walker(model, found, image, walk, asks)
+        walker = _Walker(model, found, image, walk, asks, prefixes)
         try:
             with contained(f"the series of {walker.methods} failed on this image") as failure:
                 yield from walker.run(pace, started)
@@ -57,7 +60,9 @@ class _Walker:
         image: torch.Tensor,
         walk: Walk,
         asks: Mapping[int, MapAsk],
+        prefixes: Prefixes,
     ) -> None:
+        self._prefixes = prefixes
         self._model = model
         self._found = found
         self._walk = walk
@@ -128,14 +133,18 @@ class _Walker:
     def _shoot(self, samples: Samples, indices: Sequence[int]) -> Dict[Key, Shot]:
         """One chunk forward, and back once for each target."""
         inputs = samples.inputs(indices)
+        replaced = self._replaced(samples, indices)
+        run = inputs
+        if replaced and samples.one_input and self._prefixes.run_once(inputs[:1], replaced):
+            run = inputs[:1]
         tape = record(
             self._model.module,
             self._model.head,
-            inputs,
+            run,
             distinct(self._asks[i].layer for i, _ in self._open if self._asks[i].layer),
             gradients=bool(self._reads & PLAIN),
             of_input=bool(self._reads & Reads.INPUT_GRADIENT),
-            replaced=self._replaced(samples, indices),
+            replaced=replaced,
         )
         self._found.forwards += len(indices)
         logits = self._model.classes.logits(tape.output)

@@ -30,6 +30,8 @@ class ThroughChannels(Samples):
 class WithoutChannels(Samples):
     """The image itself; in the layer one channel is zero."""
 
+    one_input = True
+
     def __init__(self, source: Source) -> None:
         assert source.activation is not None
         self._input = source.input
