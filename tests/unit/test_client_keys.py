@@ -17,7 +17,7 @@ def key_file(folder: Path, **keys: object) -> Path:
 
 
 def test_a_rotated_key_is_read_anew_at_every_call(tmp_path: Path) -> None:
-    keys = KeyFile(key_file(tmp_path, inference="old"))
+    keys = KeyFile(str(key_file(tmp_path, inference="old")))
     assert keys.headers("inference") == {"Authorization": "Bearer old"}
     key_file(tmp_path, inference="new")
     assert keys.headers("inference") == {"Authorization": "Bearer new"}

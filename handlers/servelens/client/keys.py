@@ -34,8 +34,8 @@ class Keys(Protocol):
 class KeyFile:
     """TorchServe's key_file.json; read at every call, since a rotated key is only in the file."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
 
     def headers(self, door: str) -> dict[str, str]:
         try:

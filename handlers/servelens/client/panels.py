@@ -30,8 +30,8 @@ class Panel:
 
 def panels(result: Showable, longest: int) -> Iterator[Panel]:
     """The photo before a whole result, where it is known; then a panel for each entry."""
-    photo = _photo(result, longest)
-    if isinstance(result, Result) and result.input is not None and photo is not None:
+    photo = photo_seen(result, longest)
+    if isinstance(result, Result) and photo is not None and result.input is not None:
         yield Panel("what the model saw", _where(result.input), photo)
     for entry in result.entries:
         yield (
@@ -39,12 +39,13 @@ def panels(result: Showable, longest: int) -> Iterator[Panel]:
         )
 
 
-def _photo(result: Showable, longest: int) -> Image.Image | None:
+def photo_seen(result: Showable, longest: int) -> Image.Image | None:
+    """What the model saw, where the photo is known and this machine can open it."""
     origin = result.origin
-    photo = None if origin is None or origin.photo is None else shown(origin.photo)
-    if origin is None or origin.input is None or photo is None:
+    if origin is None or origin.photo is None or origin.input is None:
         return None
-    return pictures.seen(photo, origin.input.crop, longest)
+    photo = shown(origin.photo)
+    return None if photo is None else pictures.seen(photo, origin.input.crop, longest)
 
 
 def _where(seen: InputRef) -> str:

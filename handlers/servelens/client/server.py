@@ -12,6 +12,7 @@ limits, for a server whose workers are past their retries answers nothing.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -36,6 +37,7 @@ from servelens.client.transport import Transport
 
 CONNECT_S = 10.0
 ANSWER_S = 120.0
+SETTLING_S = 1.0
 A_PAGE_OF_MODELS = 1000
 CAPABILITY_KEYS = {"model", "input", "labels", "layers", "methods", "limits"}
 
@@ -186,6 +188,7 @@ class Server:
         # TorchServe 0.12 reads a JSON body as a batch delay of -10000 ms.
         words = {"url": archive, "model_name": name, "initial_workers": workers, **more}
         self._manage("POST", "/models", patience_s, **words, synchronous="true")
+        self._settle(name)
 
     def scale(
         self,
@@ -198,6 +201,7 @@ class Server:
         """Returns when there are so many workers, and they are ready."""
         words = {"min_worker": workers, "max_worker": workers, "synchronous": "true"}
         self._manage("PUT", address("models", model, version), patience_s, **words)
+        self._settle(model)
 
     def set_default(self, model: str, version: str) -> None:
         """The version that answers whoever names none."""
@@ -206,6 +210,16 @@ class Server:
     def unregister(self, model: str, *, version: str | None = None) -> None:
         """Of a model with several versions one is unregistered at a time, the default one last."""
         self._manage("DELETE", address("models", model, version))
+
+    def _settle(self, model: str) -> None:
+        """TorchServe answers a moment before it calls its last worker ready. What is not ready then
+        has troubles of its own, of which `describe` tells."""
+        deadline = time.monotonic() + SETTLING_S
+        while time.monotonic() < deadline:
+            workers = [worker for version in self.versions(model) for worker in version.workers]
+            if all(worker.status == "READY" for worker in workers):
+                return
+            time.sleep(SETTLING_S / 50)
 
     def _result(
         self,

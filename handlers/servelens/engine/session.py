@@ -26,7 +26,7 @@ from servelens.engine.head import Head
 from servelens.engine.jobs import Job
 from servelens.engine.kit import Propagation
 from servelens.engine.layers import Catalogue
-from servelens.engine.model import example_input, make_model
+from servelens.engine.model import example_input, make_model, weights_digest
 from servelens.engine.plan import Plan
 from servelens.engine.survey import survey
 from servelens.engine.targets import Classes
@@ -47,7 +47,7 @@ Answer = Union[Document, Problem]
 
 
 class Session:
-    """One model that answers. Make it with `load`."""
+    """One model that answers. Make it with `load` of a folder, or with `of` of a module."""
 
     def __init__(
         self,
@@ -90,6 +90,19 @@ class Session:
         return cls(
             module, card, capability, folder_digest(folder), torch.device(device), limits, dtype
         )
+
+    @classmethod
+    def of(
+        cls,
+        module: nn.Module,
+        card: Card,
+        device: str = "cpu",
+        limits: Limits = Limits(),  # noqa: B008 - frozen, so it may be shared
+    ) -> Session:
+        """A module without a folder, in eval mode on the CPU; it is taken over."""
+        capability = survey_model(module, card)
+        digest = weights_digest(module)
+        return cls(module, card, capability, digest, torch.device(device), limits, "float32")
 
     def describe(self) -> Dict[str, Any]:
         """The capability document."""
