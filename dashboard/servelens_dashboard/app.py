@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 
 from servelens.client import KeyFile, Server, keys_from_environment
 from servelens_dashboard import photo_doors
-from servelens_dashboard.callbacks import explain
+from servelens_dashboard.callbacks import explain, looks, steering
 from servelens_dashboard.callbacks import shell as shell_callbacks
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.guard import Guard
@@ -27,7 +27,7 @@ def make_app(settings: Settings) -> ASGIApp:
     keys = KeyFile(settings.keys) if settings.keys else keys_from_environment()
     server = Server(settings.inference, settings.management, keys, settings.timeout_s)
     shelf = Shelf(settings.photos, settings.shelf_bytes, settings.photo_bytes, settings.samples)
-    desk = Desk.of(Lens(server, shelf, settings.answer_bytes))
+    desk = Desk.of(Lens(server, shelf, settings.answer_bytes), settings)
     # FastAPI's own pages of documentation load scripts from a CDN.
     http = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     photo_doors.open_doors(http, desk, settings.photo_bytes)
@@ -42,6 +42,6 @@ def make_app(settings: Settings) -> ASGIApp:
         serve_locally=True,
     )
     dash.layout = shell()
-    for page in (shell_callbacks, explain):
-        page.register(dash, desk)
+    for wiring in (shell_callbacks, steering, looks, explain):
+        wiring.register(dash, desk)
     return Guard(http, settings, dash.csp_hashes())

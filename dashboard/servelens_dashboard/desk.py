@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 from servelens_dashboard.components.notice import notice
 from servelens_dashboard.lens import Lens
-from servelens_dashboard.troubles import EXPECTED, tell
+from servelens_dashboard.settings import Settings
+from servelens_dashboard.troubles import EXPECTED, tell, unexpected
 
 T = TypeVar("T")
 # More than a server's queues can be busy with; what waits here waits for a worker.
@@ -22,11 +23,12 @@ class Desk:
     """Dash runs a callback on the loop that serves everybody, which no call may hold up."""
 
     lens: Lens
+    settings: Settings
     threads: ThreadPoolExecutor
 
     @classmethod
-    def of(cls, lens: Lens) -> Desk:
-        return cls(lens, ThreadPoolExecutor(AT_ONCE, "asking"))
+    def of(cls, lens: Lens, settings: Settings) -> Desk:
+        return cls(lens, settings, ThreadPoolExecutor(AT_ONCE, "asking"))
 
     async def run(self, work: Callable[..., T], *given: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.threads, work, *given)
@@ -37,3 +39,5 @@ class Desk:
             return await self.run(draw)
         except EXPECTED as error:
             return notice(tell(error), retry)
+        except Exception as error:
+            return notice(unexpected(error), retry)

@@ -15,6 +15,7 @@ from servelens_dashboard.troubles import tell
 
 # Larger than any column it is shown in; the model gets the photo as it was brought.
 LONGEST = 1600
+AS_FILE = {"Content-Disposition": "attachment"}
 FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 
 
@@ -33,6 +34,15 @@ def open_doors(http: FastAPI, desk: Desk, most_bytes: int) -> None:
     async def give(name: str) -> Response:
         try:
             return Response(await desk.run(_picture, shelf, name), 200, FOREVER, "image/png")
+        except BadPhoto as error:
+            return JSONResponse({"error": tell(error).what}, 404)
+
+    @http.get("/photos/{name}/original")
+    async def give_original(name: str) -> Response:
+        """As it was brought, to be kept and not to be shown."""
+        try:
+            photo = await desk.run(shelf.get, name)
+            return Response(photo, 200, AS_FILE, "application/octet-stream")
         except BadPhoto as error:
             return JSONResponse({"error": tell(error).what}, 404)
 

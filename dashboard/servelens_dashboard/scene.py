@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from servelens.client import Version
 from servelens_dashboard.lens import Lens, Overview
-from servelens_dashboard.url_state import Entry, Named, View
+from servelens_dashboard.url_state import Entry, Named, View, parse
 
 MOST_CLASSES = 10
+# Channels, height and width.
+MAP = 3
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,12 @@ class Scene:
     @property
     def labels(self) -> tuple[str, ...]:
         return tuple(self.capability["labels"])
+
+    @property
+    def map_layers(self) -> tuple[str, ...]:
+        """Those with maps, in the order of execution."""
+        layers = self.capability["layers"]
+        return tuple(layer["name"] for layer in layers if len(layer["shape"] or ()) == MAP)
 
     @property
     def methods(self) -> Mapping[str, Mapping[str, Any]]:
@@ -48,6 +57,11 @@ def set_scene(view: View, lens: Lens) -> Scene:
         version,
         capability,
     )
+
+
+def scene_at(href: str, lens: Lens) -> Scene:
+    address = urlsplit(href)
+    return set_scene(parse(address.path, address.query), lens)
 
 
 def default_methods(capability: Mapping[str, Any]) -> tuple[Entry, ...]:

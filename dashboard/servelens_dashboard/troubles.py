@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import secrets
 from dataclasses import dataclass
 
 from servelens.client import (
@@ -18,6 +20,8 @@ from servelens_dashboard.url_state import BadAddress
 
 EXPECTED = (ClientError, NoModel, NoLens, BadAddress)
 
+log = logging.getLogger(__name__)
+
 NO_WORKER = 503
 OUT_OF_MEMORY = 507
 
@@ -31,6 +35,15 @@ class Trouble:
 def tell(error: Exception) -> Trouble:
     """Of an error that is one of EXPECTED."""
     return Trouble(_sentence(str(error)), _advice(error))
+
+
+def unexpected(error: BaseException) -> Trouble:
+    """A fault of ours: the log has all of it, the page has what finds it there."""
+    name = secrets.token_hex(4)
+    log.error("fault %s", name, exc_info=error)
+    return Trouble(
+        "The dashboard itself failed at this.", f"Retry; its log says more, under fault {name}."
+    )
 
 
 def _advice(error: Exception) -> str:

@@ -10,8 +10,8 @@ from servelens_dashboard.components.notice import notice
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.lens import Lens
 from servelens_dashboard.scene import set_scene
-from servelens_dashboard.troubles import EXPECTED, tell
-from servelens_dashboard.url_state import BadAddress, View, parse
+from servelens_dashboard.troubles import EXPECTED, tell, unexpected
+from servelens_dashboard.url_state import View, parse
 from servelens_dashboard.views import explain
 from servelens_dashboard.views.health import health
 from servelens_dashboard.views.shell import page_links
@@ -50,5 +50,7 @@ def _page(lens: Lens, pathname: str, search: str, pulse: str) -> tuple[Any, Any]
         scene = set_scene(view, lens)
         return PAGES[view.page](scene, lens, pulse), page_links(scene.view)
     except EXPECTED as error:
-        body = html.Div(notice(tell(error)), className="stage alone")
-        return body, page_links(View() if isinstance(error, BadAddress) else view)
+        trouble = tell(error)
+    except Exception as error:
+        trouble = unexpected(error)
+    return html.Div(notice(trouble), className="stage alone"), page_links(view)

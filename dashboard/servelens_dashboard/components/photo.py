@@ -1,68 +1,41 @@
-"""A photo, what the model saw of it, and a map over that."""
+"""Photos by their address here, and maps over them."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import plotly.graph_objects as go
 from dash import html
-from PIL import Image
 
-from servelens.client.colours import Scale, as_plane
-from servelens.client.pictures import data_url, heat
-from servelens.client.results import Attribution, Numbers, Result
+from servelens.protocol import InputRef
+from servelens_dashboard.components.graph import graph
+from servelens_dashboard.figures.recolouring import HEAT
+from servelens_dashboard.figures.twin import Twin
 
-LONGEST = 448
+BAR_ROOM = 36
+LYING = {
+    "orientation": "h",
+    "y": 0,
+    "yanchor": "top",
+    "ypad": 8,
+    "xpad": 0,
+    "len": 0.9,
+    "thickness": 8,
+}
 
 
 def photo_src(name: str) -> str:
     return f"/photos/{name}"
 
 
-def bare_photo(name: str) -> html.Div:
-    """What is shown until there is a map."""
-    return html.Div(
-        html.Img(src=photo_src(name), alt="The photo.", className="photo"), className="layers"
-    )
+def bare_photo(name: str, words: str = "the photo") -> html.Div:
+    """What is shown until there is a map, or where there is none."""
+    return html.Div(html.Img(src=photo_src(name), alt=words), className="bare")
 
 
-def explained_photo(name: str, result: Result, entry: Attribution, words: str) -> html.Div:
-    """The photo under the map, which lies on what the model saw."""
-    plane = as_plane(entry.to_numpy())
-    scale = Scale.of(plane, signed=entry.signed)
-    return html.Div(
-        [
-            html.Img(src=photo_src(name), alt="", className="photo"),
-            html.Img(
-                src=data_url(heat(smooth(plane), scale)),
-                alt=f"{words} {scale.words()}.",
-                className="heat",
-                style=_over(result),
-                **{"data-signed": str(scale.signed).lower()},
-            ),
-            html.Div(className="crop", style=_over(result), **{"aria-hidden": "true"}),
-        ],
-        className="layers",
-    )
-
-
-def smooth(plane: Numbers) -> Numbers:
-    """Enlarged between its numbers before it is coloured; colours would mix to others."""
-    height, width = plane.shape
-    zoom = LONGEST / max(height, width)
-    if zoom <= 1:
-        return plane
-    size = max(1, round(width * zoom)), max(1, round(height * zoom))
-    import numpy as np
-
-    return np.asarray(
-        Image.fromarray(plane.astype("float32")).resize(size, Image.Resampling.BILINEAR)
-    )
-
-
-def _over(result: Result) -> dict[str, str]:
-    left, top, right, bottom = result.input.crop
-    width, height = result.input.width, result.input.height
-    return {
-        "left": f"{left / width:.3%}",
-        "top": f"{top / height:.3%}",
-        "width": f"{(right - left) / width:.3%}",
-        "height": f"{(bottom - top) / height:.3%}",
-    }
+def photo_graph(figure: go.Figure, twin: Twin, seen: InputRef, ident: Any) -> html.Div:
+    """A photo's figure as wide as its column; the colour bar lies under it and takes no width."""
+    figure.update_layout(margin={"b": BAR_ROOM})
+    figure.update_traces(colorbar=LYING, selector={"name": HEAT})
+    height = f"calc({seen.height / seen.width:.4f} * 100cqw + {BAR_ROOM}px)"
+    return graph(figure, twin, ident, height=height)

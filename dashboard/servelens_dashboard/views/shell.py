@@ -5,6 +5,7 @@ from __future__ import annotations
 import dash_mantine_components as dmc
 from dash import dcc, html
 
+from servelens_dashboard.components.looks import look_bar
 from servelens_dashboard.url_state import PAGES, View
 
 PULSE_MS = 3000
@@ -15,8 +16,8 @@ THEME = {
     "fontFamily": "system-ui, sans-serif",
     "colors": {
         "accent": [
-            "#eef4fb", "#d9e5f4", "#b3cae8", "#8aaedc", "#6896d2",
-            "#5387cc", "#477fca", "#2f66a8", "#2b5b97", "#1f4c82",
+            "#e6f6f5", "#cdeae8", "#9bd6d2", "#72c9c2", "#4cc9be",
+            "#2fa79f", "#17918a", "#0b7a75", "#08635f", "#054c49",
         ],
     },
 }  # fmt: skip
@@ -29,6 +30,7 @@ def shell() -> dmc.MantineProvider:
             dcc.Interval(id="tick", interval=PULSE_MS),
             dcc.Store(id="pulse"),
             dcc.Store(id="brought"),
+            dcc.Store(id="theme"),
             html.A("Skip to the page", href="#page", className="skip"),
             html.Header(
                 [
@@ -46,6 +48,7 @@ def shell() -> dmc.MantineProvider:
                 ]
             ),
             html.Main(id="page", tabIndex="-1"),
+            look_bar(),
         ],
         theme=THEME,
         defaultColorScheme="auto",
