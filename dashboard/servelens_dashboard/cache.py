@@ -32,6 +32,11 @@ class Cache(Generic[T]):
                 ours = self._coming[key] = Future()
         return self._make(key, make, ours) if coming is None else coming.result()
 
+    def forget(self) -> None:
+        with self._lock:
+            self._kept.clear()
+            self._used = 0
+
     def _make(self, key: Hashable, make: Callable[[], T], ours: Future[T]) -> T:
         try:
             value = make()

@@ -91,6 +91,11 @@ class Lens:
     def overview(self) -> Overview:
         return self._overviews.get(int(monotonic() / FRESH_S), self._look)
 
+    def look_again(self) -> Overview:
+        """After something was changed."""
+        self._overviews.forget()
+        return self.overview()
+
     def capability(self, version: Version) -> Mapping[str, Any]:
         """What may be asked of a model; asked anew when one of its workers is another."""
         if not version.is_ready:

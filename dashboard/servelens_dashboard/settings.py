@@ -31,6 +31,10 @@ class Settings:
     hosts: tuple[str, ...] = ()
     password: str | None = None
     samples: Path | None = None
+    # The server's own folders, where they are on this machine: what can be registered, and why a
+    # worker did not start.
+    store: Path | None = None
+    logs: Path | None = None
     photos: Path = Path(tempfile.gettempdir()) / "servelens-photos"
     photo_bytes: int = 20 * MEGABYTE
     shelf_bytes: int = 256 * MEGABYTE
@@ -43,8 +47,10 @@ class Settings:
                 f"{self.host} can be reached from other machines, and whoever reaches it there "
                 f"can register models: set a password in {PASSWORD_VARIABLE}, or take 127.0.0.1."
             )
-        if self.samples is not None and not self.samples.is_dir():
-            raise BadSettings(f"The samples' folder {self.samples} is no folder.")
+        folders = {"samples": self.samples, "store": self.store, "logs": self.logs}
+        for name, folder in folders.items():
+            if folder is not None and not folder.is_dir():
+                raise BadSettings(f"{folder}, given as --{name}, is no folder.")
 
     @property
     def known_hosts(self) -> frozenset[str]:
@@ -87,6 +93,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="a name, without port, by which browsers may call the dashboard; repeatable",
     )
+    parser.add_argument("--store", type=Path, help="the server's model store, on this machine")
+    parser.add_argument("--logs", type=Path, help="the server's folder of logs, on this machine")
     parser.add_argument("--samples", type=Path, help="folder of photos to offer")
     parser.add_argument("--photos", type=Path, help=f"where photos lie; default: {Settings.photos}")
     return parser

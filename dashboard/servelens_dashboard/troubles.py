@@ -16,9 +16,10 @@ from servelens.client import (
     TooSlow,
 )
 from servelens_dashboard.lens import NoLens, NoModel
+from servelens_dashboard.running import NotDone
 from servelens_dashboard.url_state import BadAddress
 
-EXPECTED = (ClientError, NoModel, NoLens, BadAddress)
+EXPECTED = (ClientError, NoModel, NoLens, NotDone, BadAddress)
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ def _advice(error: Exception) -> str:
         return "The model's worker is starting, ended, or its queue is full; see the page Models."
     if isinstance(error, Refused) and error.status == OUT_OF_MEMORY:
         return "Ask for fewer methods at once, or a coarser setting."
-    if isinstance(error, (BadPhoto, NoModel, NoLens, BadAddress)):
+    if isinstance(error, (BadPhoto, NoModel, NoLens, NotDone, BadAddress)):
         return ""
     return "Retry; if it stays, look into the server's log."
 

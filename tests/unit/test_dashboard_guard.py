@@ -118,5 +118,5 @@ def test_settings_are_read_from_the_command_line(tmp_path: Path) -> None:
         0,
         ("a", "b"),
     )
-    with pytest.raises(BadSettings, match="is no folder"):
+    with pytest.raises(BadSettings, match="given as --samples, is no folder"):
         read_settings(["--samples", str(tmp_path / "nowhere")], {})

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from dash import Dash, Input, Output, State, html, no_update
+from dash import Dash, Input, Output, State, ctx, html, no_update
+from dash.exceptions import PreventUpdate
 
 from servelens_dashboard.components.notice import notice
 from servelens_dashboard.desk import Desk
-from servelens_dashboard.lens import Lens
 from servelens_dashboard.scene import set_scene
 from servelens_dashboard.troubles import EXPECTED, tell, unexpected
 from servelens_dashboard.url_state import View, parse
-from servelens_dashboard.views import explain
+from servelens_dashboard.views import explain, models
 from servelens_dashboard.views.health import health
 from servelens_dashboard.views.shell import page_links
 
 PAGES = {"explain": explain.page}
+MODELS = "models"
+MODELS_PATH = f"/{MODELS}"
 
 
 def register(app: Dash, desk: Desk) -> None:
@@ -28,7 +30,9 @@ def register(app: Dash, desk: Desk) -> None:
         Input("pulse", "data"),
     )
     async def show_page(pathname: str, search: str, pulse: str) -> Any:
-        return await desk.run(_page, desk.lens, pathname, search, pulse)
+        if ctx.triggered_id == "pulse" and pathname == MODELS_PATH:
+            raise PreventUpdate  # its table looks by itself, and what was told there stays
+        return await desk.run(_page, desk, pathname, search, pulse)
 
     @app.callback(
         Output("pulse", "data"),
@@ -43,12 +47,14 @@ def register(app: Dash, desk: Desk) -> None:
         return overview.pulse, health(overview)
 
 
-def _page(lens: Lens, pathname: str, search: str, pulse: str) -> tuple[Any, Any]:
+def _page(desk: Desk, pathname: str, search: str, pulse: str) -> tuple[Any, Any]:
     view = View()
     try:
         view = parse(pathname, search)
-        scene = set_scene(view, lens)
-        return PAGES[view.page](scene, lens, pulse), page_links(scene.view)
+        if view.page == MODELS:
+            return models.page(view, desk.lens, desk.settings), page_links(view)
+        scene = set_scene(view, desk.lens)
+        return PAGES[view.page](scene, desk.lens, pulse), page_links(scene.view)
     except EXPECTED as error:
         trouble = tell(error)
     except Exception as error:

@@ -48,6 +48,7 @@ def shell() -> dmc.MantineProvider:
                 ]
             ),
             html.Main(id="page", tabIndex="-1"),
+            html.Div(id="working", role="status"),
             look_bar(),
         ],
         theme=THEME,

@@ -60,6 +60,7 @@ class Dashboard:
             *("--management", self._server.ports.url("management")),
             *(("--keys", str(keys)) if keys else ()),
             *("--host", LOOPBACK, "--port", str(self._port)),
+            *("--store", str(self._server.store), "--logs", str(self._server.front_end.logs)),
             *("--samples", str(self._samples)),
             *("--photos", str(self._work / "photos")),
         ]
