@@ -81,10 +81,26 @@ def change_field(lens: Lens, view: View, field: Any, value: Any) -> View | None:
     return scene.view.but(methods=methods)
 
 
+def choose_channel(lens: Lens, view: View, _: Any, click: dict[str, Any] | None) -> View | None:
+    if not click:
+        return None
+    channel = click["points"][0]["customdata"][0]
+    shown = _shown(lens, view)
+    return None if channel is None else shown.but(channel=int(channel))
+
+
+def choose_layer(lens: Lens, view: View, _: Any, click: dict[str, Any] | None) -> View | None:
+    if not click:
+        return None
+    return _shown(lens, view).but(layer=str(click["points"][0]["customdata"]), channel=None)
+
+
 CHANGES: tuple[tuple[Input, Change], ...] = (
     (Input("model", "value"), choose_model),
     (Input("brought", "data"), take_photo),
     (Input("add-method", "value"), add_method),
+    (Input({"heat": "atlas"}, "clickData"), choose_channel),
+    (Input("depth", "clickData"), choose_layer),
     (Input({"field": ALL, "of": ALL}, "value"), change_field),
 )
 

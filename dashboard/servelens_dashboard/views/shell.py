@@ -16,8 +16,8 @@ THEME = {
     "fontFamily": "system-ui, sans-serif",
     "colors": {
         "accent": [
-            "#e6f6f5", "#cdeae8", "#9bd6d2", "#72c9c2", "#4cc9be",
-            "#2fa79f", "#17918a", "#0b7a75", "#08635f", "#054c49",
+            "#eef4fb", "#d9e5f4", "#b3cae8", "#a0c0e8", "#8ab4e8",
+            "#5387cc", "#477fca", "#2f66a8", "#2b5b97", "#1f4c82",
         ],
     },
 }  # fmt: skip

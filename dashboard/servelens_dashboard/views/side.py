@@ -13,7 +13,7 @@ from servelens_dashboard.scene import Scene
 from servelens_dashboard.url_state import Named, View
 
 
-def side(scene: Scene, lens: Lens) -> html.Div:
+def side(scene: Scene, lens: Lens, *more: Any) -> html.Div:
     view = scene.view
     return html.Div(
         [
@@ -27,6 +27,7 @@ def side(scene: Scene, lens: Lens) -> html.Div:
             ),
             html.Div(_photo(view), className="brought"),
             html.Div(_samples(view, lens), className="samples"),
+            *more,
         ],
         className="side",
     )
