@@ -14,9 +14,10 @@ from PIL import Image
 
 from servelens.client.colours import Scale
 from servelens_dashboard.figures import atlas as atlases
-from servelens_dashboard.figures.atlas import EDGE, Atlas
+from servelens_dashboard.figures.atlas import Atlas
 from servelens_dashboard.figures.grid import GAP, WIDTH, Grid
 from servelens_dashboard.figures.look import DARK, LIGHT, Theme
+from servelens_dashboard.figures.sprites import EDGE, frame, sprite
 
 SHAPES = st.tuples(st.integers(1, 90), st.integers(1, 40), st.integers(1, 40))
 
@@ -70,8 +71,8 @@ def test_each_pixel_shows_the_number_that_lies_there(
 ) -> None:
     values = random_maps(*shape)
     atlas = Atlas.of(values, shared=shared)
-    sprite, grid = atlases.sprite(atlas), atlas.grid
-    assert sprite.shape == grid.size[::-1]
+    cells, grid = sprite_of(atlas), atlas.grid
+    assert cells.shape == grid.size[::-1]
     ends = [Scale.of(each, signed=True).end for each in values]
     for position in {0, shape[0] // 2, shape[0] - 1}:
         end = max(ends) if shared else ends[position]
@@ -79,7 +80,11 @@ def test_each_pixel_shows_the_number_that_lies_there(
         for row, column in ((0, 0), (bottom - top - 1, right - left - 1), (5, 9)):
             number = slow_mean(values[position], grid, row, column)
             place = round(255 * min(max((number + end) / (2 * end), 0), 1))
-            assert abs(int(sprite[top + row, left + column]) - place) <= 1
+            assert abs(int(cells[top + row, left + column]) - place) <= 1
+
+
+def sprite_of(atlas: Atlas) -> Any:
+    return sprite(atlas.maps, atlas.scales, atlas.grid)
 
 
 def slow_mean(values: Any, grid: Grid, row: int, column: int) -> float:
@@ -119,7 +124,7 @@ def test_a_frame_is_the_pages_paper_and_bears_the_numbers_in_quiet_ink() -> None
 
 
 def decoded(atlas: Atlas, theme: Theme) -> Any:
-    data = atlases.frame(atlas, theme).partition(",")[2]
+    data = frame(atlas.grid, atlas.numbers, theme).partition(",")[2]
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGBA"))
 
 
@@ -167,7 +172,7 @@ def test_layers_of_any_shape_are_drawn_and_left_as_they_were(shape: tuple[int, .
 
 def test_silent_channels_are_counted_and_a_silent_layer_is_drawn() -> None:
     values = np.zeros((3, 2, 2))
-    assert not atlases.sprite(Atlas.of(values)).any()
+    assert not sprite_of(Atlas.of(values)).any()
     values[1, 0, 0] = 4
     told = atlases.tell(Atlas.of(values, [5, 6, 9]), "layer4")
     assert told.caption == "3 channels of layer4, on one scale, 0 to 4; 2 of them all zero."
@@ -178,9 +183,9 @@ def test_on_scales_of_their_own_even_faint_channels_reach_the_last_colour() -> N
     values = np.array([[[0.0, 1e-3]], [[0.0, 1e3]], [[0.0, 0.0]]])
     for shared, brightest in ((True, [0, 255, 0]), (False, [255, 255, 0])):
         atlas = Atlas.of(values, shared=shared)
-        sprite = atlases.sprite(atlas)
+        whole = sprite_of(atlas)
         boxes = [atlas.grid.box(position) for position in range(3)]
-        cells = [sprite[top:bottom, left:right] for left, top, right, bottom in boxes]
+        cells = [whole[top:bottom, left:right] for left, top, right, bottom in boxes]
         assert [int(cell.max()) for cell in cells] == brightest
 
 

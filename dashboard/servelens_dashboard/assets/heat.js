@@ -4,6 +4,8 @@
 
   const START = "data:image/png;base64,";
   const SIGNATURE = 8;
+  // Signature, IHDR, PLTE and tRNS, up to a multiple of the three bytes that base64 takes at a time.
+  const HEAD = 1083;
   const STOPS = 33;
   const USUAL = { false: "cividis", true: "blue-red" };
 
@@ -38,13 +40,15 @@
     return chosen && chosen.signed === signed ? appearance.colours : USUAL[signed];
   }
 
-  // A palette PNG's address with other contents in its chunks PLTE and tRNS.
+  // A palette PNG's address with other contents in its chunks PLTE and tRNS. Both are in the first
+  // bytes of the file, so that the rest of the address stays as it is, however large the picture.
   function recolour(source, table, appearance) {
     if (!source.startsWith(START)) return source;
-    const bytes = Uint8Array.from(atob(source.slice(START.length)), (c) => c.charCodeAt(0));
+    const end = START.length + (HEAD / 3) * 4;
+    const bytes = Uint8Array.from(atob(source.slice(START.length, end)), (c) => c.charCodeAt(0));
     const view = new DataView(bytes.buffer);
     const contents = { PLTE: colours(table), tRNS: alphas(appearance, table.signed) };
-    for (let at = SIGNATURE; at < bytes.length; ) {
+    for (let at = SIGNATURE; at + 8 < bytes.length; ) {
       const length = view.getUint32(at);
       const body = at + 8;
       const kind = String.fromCharCode(...bytes.subarray(at + 4, body));
@@ -54,10 +58,7 @@
       }
       at = body + length + 4;
     }
-    let text = "";
-    for (let at = 0; at < bytes.length; at += 8192)
-      text += String.fromCharCode(...bytes.subarray(at, at + 8192));
-    return START + btoa(text);
+    return START + btoa(String.fromCharCode(...bytes)) + source.slice(end);
   }
 
   function stops(table) {

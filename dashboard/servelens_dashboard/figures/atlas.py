@@ -12,24 +12,15 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 
-from servelens.client.colours import LEVELS, Scale, graded
-from servelens.client.pictures import data_url, tiled
+from servelens.client.colours import Scale
 from servelens_dashboard.figures import look
-from servelens_dashboard.figures.grid import DENSITY, GAP, LETTERS, Grid
+from servelens_dashboard.figures.grid import DENSITY, Grid
 from servelens_dashboard.figures.look import LIGHT, Theme, number
 from servelens_dashboard.figures.maps import unseen
 from servelens_dashboard.figures.recolouring import HEAT, SOLID, Appearance, heat_png, mapped
+from servelens_dashboard.figures.sprites import EDGE, Maps, frame, sprite
 from servelens_dashboard.figures.twin import Twin
-
-# Of the frame's 256 inks, from paper to the letters; 0 lets the map through.
-PAPER, LINE = 1, 140
-# The frame reaches so far beyond the maps, whose edge would else shimmer through.
-EDGE = 2
-
-Bytes = NDArray[np.uint8]
-Maps = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -99,11 +90,11 @@ def draw(
         meta=mapped(signed=atlas.signed, photo=False),
         **look.picture_axes(width, height),
     )
-    source = heat_png(sprite(atlas), appearance, signed=atlas.signed)
+    source = heat_png(sprite(atlas.maps, atlas.scales, grid), appearance, signed=atlas.signed)
     drawn.update_layout(
         images=[
             look.picture(source, box, name=HEAT, above=False),
-            look.picture(frame(atlas, theme), around, name="frame", above=True),
+            look.picture(frame(grid, atlas.numbers, theme), around, name="frame", above=True),
         ]
     )
     drawn.add_trace(_hover(atlas, grid, appearance))
@@ -133,64 +124,6 @@ def tell(atlas: Atlas, layer: str) -> Twin:
             for channel, values in zip(atlas.numbers, atlas.maps, strict=True)
         ),
     )
-
-
-def sprite(atlas: Atlas) -> Bytes:
-    """All channels' places on the scale as one array; between them is 0, which the frame covers."""
-    grid = atlas.grid
-    small = shrunk(atlas.maps, grid.shrink)
-    if atlas.is_shared:
-        levels = atlas.scales[0].levels(small)
-    else:
-        pairs = zip(atlas.scales, small, strict=True)
-        levels = np.stack([scale.levels(values) for scale, values in pairs])
-    down = _nearest(levels.shape[1], grid.cell[1])
-    right = _nearest(levels.shape[2], grid.cell[0])
-    large = levels[:, down[:, None], right]
-    whole: Bytes = tiled(large, grid.columns, (GAP, GAP + grid.strip), 0)
-    return whole
-
-
-def _nearest(numbers: int, pixels: int) -> NDArray[np.intp]:
-    """Which of so many numbers each of so many pixels shows."""
-    return np.arange(pixels) * numbers // pixels
-
-
-def shrunk(maps: Maps, by: int) -> Maps:
-    """The means of blocks of `by` by `by` numbers; those at the far edges may have fewer."""
-    for axis in (1, 2):
-        starts = np.arange(0, maps.shape[axis], by)
-        counts = np.diff(np.append(starts, maps.shape[axis]))
-        shape = [-1 if place == axis else 1 for place in range(3)]
-        maps = np.add.reduceat(maps, starts, axis=axis) / counts.reshape(shape)
-    return maps
-
-
-def frame(atlas: Atlas, theme: Theme) -> str:
-    """The gaps and the channels' numbers, as the address of a PNG that lets the maps through."""
-    grid = atlas.grid
-    around = np.pad(_windows(grid), EDGE, constant_values=PAPER)
-    picture = Image.fromarray(around)
-    if grid.strip:
-        draw = ImageDraw.Draw(picture)
-        draw.fontmode = "L"
-        font = ImageFont.load_default(size=LETTERS)
-        for position, channel in enumerate(atlas.numbers):
-            left, _, _, bottom = grid.box(position)
-            draw.text((left + EDGE, bottom + GAP + EDGE), str(channel), LEVELS - 1, font)
-    inks = graded([theme.paper.lstrip("#"), theme.quiet.lstrip("#")])
-    picture.putpalette(inks.tobytes())
-    picture.info["transparency"] = 0
-    return data_url(picture)
-
-
-def _windows(grid: Grid) -> Bytes:
-    """0 where a map is to be seen, a line around it, and paper where nothing is."""
-    width, height = grid.cell
-    window = np.full((height + GAP + grid.strip, width + GAP), PAPER, np.uint8)
-    window[: height + GAP] = LINE
-    window[:height, :width] = 0
-    return tiled(np.repeat(window[None], grid.count, axis=0), grid.columns, (0, 0), PAPER)
 
 
 def _hover(atlas: Atlas, grid: Grid, appearance: Appearance) -> dict[str, Any]:
