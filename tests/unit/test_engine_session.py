@@ -93,10 +93,10 @@ def test_true_means_the_archives_own_plan_and_layers():
 
 
 def test_what_is_not_answered_yet_is_a_problem_in_a_document_that_answers_the_rest():
-    answer = document(SESSION, explain="grad_cam", weights="stem", render=True, trust=False)
+    answer = document(SESSION, explain="grad_cam", mask="iVBORw0KGgo=", render=True, trust=False)
     assert [(p.type, p.where) for p in answer.problems] == [
+        ("unsupported", "mask"),
         ("unsupported", "render"),
-        ("unsupported", "weights"),
     ]
     assert answer.attributions[0].map is not None
     assert document(SESSION).problems is None

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -29,13 +30,20 @@ DEFAULTS = {
     "max_response_size": "6553500",
 }
 
+USUAL_CONFIG = Path("config.properties")
+
 Config = Annotated[
-    Path, typer.Option("--config", metavar="FILE", help="The server's settings, if they are here.")
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help=f"The server's settings; else {USUAL_CONFIG}, if it is here.",
+    ),
 ]
 
 
 def doctor(
-    config: Config = Path("config.properties"),
+    config: Config = None,
     url: options.Url = options.INFERENCE_URL,
     management: options.Management = options.MANAGEMENT_URL,
     keys: options.Keys = None,
@@ -57,15 +65,15 @@ def doctor(
     raise typer.Exit(Exit.NOT_ALL if any(f.is_problem for f in found) else Exit.DONE)
 
 
-def _findings(server: Server, config: Path, keys: Path | None) -> Iterator[Finding]:
+def _findings(server: Server, config: Path | None, keys: Path | None) -> Iterator[Finding]:
     """Of a server that does not answer nothing more is asked."""
     from servelens.cli.checks import check_health, check_key_file, check_machine, check_models
 
     settings, complaint = _settings(config)
     if complaint is not None:
         yield complaint
-    health = check_health(server)
-    yield from check_machine(settings, server_is_up=not health.is_problem)
+    health, is_there = check_health(server)
+    yield from check_machine(settings, urlsplit(server.url).port if is_there else None)
     if keys is not None:
         yield check_key_file(keys)
     yield health
@@ -73,15 +81,21 @@ def _findings(server: Server, config: Path, keys: Path | None) -> Iterator[Findi
         yield from check_models(server, int(settings["max_response_size"]))
 
 
-def _settings(config: Path) -> tuple[Mapping[str, str], Finding | None]:
+def _settings(config: Path | None) -> tuple[Mapping[str, str], Finding | None]:
     """Those of the file over TorchServe's own; a file that cannot be read is a finding."""
+    if config is None and not USUAL_CONFIG.exists():
+        return DEFAULTS, None
+    return _read_settings(config or USUAL_CONFIG)
+
+
+def _read_settings(config: Path) -> tuple[Mapping[str, str], Finding | None]:
     from servelens.cli.checks import Finding
     from servelens.local import LocalError
     from servelens.local.properties import read_properties
 
     mend = "mend that line, or name another file with --config"
     try:
-        settings = {**DEFAULTS, **(read_properties(config) if config.is_file() else {})}
+        settings = {**DEFAULTS, **read_properties(config)}
         int(settings["max_response_size"])
     except LocalError as error:
         return DEFAULTS, Finding("settings", str(error), mend)

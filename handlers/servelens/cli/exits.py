@@ -37,8 +37,10 @@ def say(text: str) -> None:
 
 
 def exit_of(error: Exception) -> Exit:
-    from servelens.client import BadAnswer, Refused, Unreachable
+    from servelens.client import BadAnswer, BadName, Refused, Unreachable
 
+    if isinstance(error, BadName):
+        return Exit.USAGE
     if isinstance(error, Unreachable):
         return Exit.NO_ANSWER
     return Exit.REFUSED if isinstance(error, (Refused, BadAnswer)) else Exit.HERE

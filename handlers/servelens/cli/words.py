@@ -9,6 +9,9 @@ import typer
 
 from servelens.protocol import KEYS, did_you_mean, read_form_value
 
+# Their answers are no documents.
+NOT_HERE = ("stream", "describe")
+
 
 def value_of(key: str, text: str) -> Any:
     """JSON where it parses, else text: `7` is an index and `"7"` a label."""
@@ -16,7 +19,7 @@ def value_of(key: str, text: str) -> Any:
 
 
 def request_keys(pairs: Sequence[str]) -> dict[str, Any]:
-    known = [key.name for key in KEYS]
+    known = [key.name for key in KEYS if key.name not in NOT_HERE]
     keys: dict[str, Any] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")

@@ -2,6 +2,7 @@
 
 from servelens.client.errors import (
     BadAnswer,
+    BadName,
     BadPhoto,
     ClientError,
     LensProblem,
@@ -24,6 +25,7 @@ __all__ = [
     "Activation",
     "Attribution",
     "BadAnswer",
+    "BadName",
     "BadPhoto",
     "ClientError",
     "KeyFile",

@@ -9,6 +9,7 @@ ClientError
 │   └── LensProblem   ServeLens itself said what is wrong; `problem` is its type, hint and where
 ├── BadAnswer         an answer that is not what the protocol promises
 ├── BadPhoto          what was given as a photo cannot be read; nothing was sent
+├── BadName           what was given as a name is none that a model can have; nothing was sent
 ├── NothingToShow     a result that has no numbers, and says why
 ├── NotSaved          a file that cannot be written
 └── MissingExtra      a library that only notebooks need is not installed
@@ -59,6 +60,10 @@ class BadAnswer(ClientError):
 
 
 class BadPhoto(ClientError):
+    pass
+
+
+class BadName(ClientError):
     pass
 
 

@@ -34,13 +34,13 @@ class Keys(Protocol):
 class KeyFile:
     """TorchServe's key_file.json; read at every call, since a rotated key is only in the file."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
 
     def headers(self, door: str) -> dict[str, str]:
         try:
             key = json.loads(self.path.read_text(encoding="utf-8"))[door]["key"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise NoKey(
                 f"there is no {door} key in {self.path}: {error!r}; name the key_file.json in the "
                 "folder that the server was started in"
@@ -78,6 +78,9 @@ def keys_from_environment(environ: Mapping[str, str] | None = None) -> Keys:
 
 def _bearer(key: object, source: str) -> dict[str, str]:
     """A line break in a token would end the header, and what follows it would be another."""
-    if not isinstance(key, str) or not key.isascii() or not key.isprintable() or " " in key:
-        raise NoKey(f"what {source} has for a key is none: it has blanks, or is no plain text")
+    plain = isinstance(key, str) and key and key.isascii() and key.isprintable()
+    if not plain or " " in str(key):
+        raise NoKey(
+            f"what {source} has for a key is none: it is empty, has blanks, or is no plain text"
+        )
     return {"Authorization": f"Bearer {key}"}

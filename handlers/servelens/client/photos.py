@@ -30,19 +30,29 @@ def photo_bytes(photo: Photo) -> bytes:
     from PIL import Image
 
     if isinstance(photo, np.ndarray):
-        if photo.dtype != np.uint8 or photo.ndim not in (2, 3):
-            raise BadPhoto(
-                f"a photo must be an array of bytes, [height, width] or [height, width, 3], not "
-                f"{photo.dtype} of shape {photo.shape}"
-            )
-        photo = Image.fromarray(photo)
+        photo = _image_of(photo)
     if not isinstance(photo, Image.Image):
         raise BadPhoto(
             f"a photo must be bytes, a path, a Pillow image or an array, not {shorten(photo)}"
         )
     file = io.BytesIO()
-    photo.save(file, "PNG")
+    try:
+        photo.save(file, "PNG")
+    except (OSError, ValueError) as error:
+        raise BadPhoto(f"a Pillow image of mode {photo.mode} cannot be sent: {error}") from error
     return file.getvalue()
+
+
+def _image_of(array: np.ndarray[Any, Any]) -> Image.Image:
+    from PIL import Image
+
+    grey_or_colours = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
+    if array.dtype != np.uint8 or not grey_or_colours or not array.size:
+        raise BadPhoto(
+            f"a photo must be an array of bytes, [height, width] or [height, width, 3], not "
+            f"{array.dtype} of shape {array.shape}"
+        )
+    return Image.fromarray(array)
 
 
 def shown(photo: bytes) -> Image.Image | None:

@@ -165,5 +165,10 @@ def _bad(where: str, wanted: str, value: object) -> BadAnswer:
 
 def as_read(record: Any) -> dict[str, Any]:
     """What a record was read from: its keys, and those that its class does not declare."""
-    keys = [field.name for field in dataclasses.fields(record) if "ours" not in field.metadata]
-    return {**{key: getattr(record, key) for key in keys}, **getattr(record, MORE, NOTHING)}
+    known = {
+        field.name: getattr(record, field.name)
+        for field in dataclasses.fields(record)
+        if "ours" not in field.metadata
+        and not ("absent_when_none" in field.metadata and getattr(record, field.name) is None)
+    }
+    return {**known, **getattr(record, MORE, NOTHING)}

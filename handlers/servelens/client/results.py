@@ -41,9 +41,12 @@ class Prediction(protocol.Prediction):
 
 
 class Showable:
-    """What every result with pictures can do."""
+    """What every result with pictures can do. It equals itself alone: arrays have no equality."""
 
     origin: Origin | None
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
     @property
     def title(self) -> str:
@@ -74,7 +77,7 @@ class Showable:
 
 
 @dataclass(frozen=True, eq=False)
-class Attribution(protocol.Attribution, Showable):
+class Attribution(Showable, protocol.Attribution):
     """One map, of one method at one layer for one class; or the `problem` that there is none."""
 
     more: Mapping[str, Any] = carried()
@@ -100,7 +103,7 @@ class Attribution(protocol.Attribution, Showable):
 
 
 @dataclass(frozen=True, eq=False)
-class Activation(protocol.Activation, Showable):
+class Activation(Showable, protocol.Activation):
     """What one layer gave: `maps` are those of `channels`, in their order."""
 
     more: Mapping[str, Any] = carried()
@@ -128,7 +131,7 @@ Entry = Attribution | Activation
 
 
 @dataclass(frozen=True, eq=False)
-class Result(protocol.Document, Showable):
+class Result(Showable, protocol.Document):
     """A whole answer; `document` is the same as it came, keys that we do not know included."""
 
     predictions: tuple[Prediction, ...]

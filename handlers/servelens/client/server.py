@@ -12,13 +12,14 @@ limits, for a server whose workers are past their retries answers nothing.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import requests
 
 from servelens.client import pages
-from servelens.client.errors import Unreachable
+from servelens.client.errors import BadAnswer, Unreachable
 from servelens.client.keys import INFERENCE, MANAGEMENT, Keys, keys_from_environment
 from servelens.client.messages import (
     IMAGE_TYPE,
@@ -36,7 +37,9 @@ from servelens.client.transport import Transport
 
 CONNECT_S = 10.0
 ANSWER_S = 120.0
+SETTLING_S = 1.0
 A_PAGE_OF_MODELS = 1000
+CAPABILITY_KEYS = {"model", "input", "labels", "layers", "methods", "limits"}
 
 
 class Server:
@@ -113,11 +116,12 @@ class Server:
         def ask(wanted: Any) -> dict[str, Any]:
             # A third smaller than JSON, and these are the large answers.
             asked = {"format": "npz", **keys, "activations": wanted}
-            return self.ask(model, photo, version=version, **asked)
+            document = self.ask(model, photo, version=version, **asked)
+            read(Result, document, "document")
+            return document
 
         document = ask(activations)
         if all_pages:
-            read(Result, document, "document")
             document = pages.complete(document, ask)
         return Result.of(document, photo, {**keys, "activations": activations})
 
@@ -145,11 +149,22 @@ class Server:
 
     def capability(self, model: str, *, version: str | None = None) -> dict[str, Any]:
         """What may be asked of a model; needs no management key."""
-        return self.ask(model, version=version, describe=True)
+        told = self.ask(model, version=version, describe=True)
+        missing = CAPABILITY_KEYS - read(dict[str, Any], told, "capability").keys()
+        if missing:
+            raise BadAnswer(
+                f"{model} does not describe itself: {min(missing)} is not in its answer"
+            )
+        return told
 
     def models(self) -> list[str]:
         """The names that are registered."""
-        return [name for page in self._model_pages() for name in page]
+        names: list[str] = []
+        for page in self._model_pages():
+            if names and not set(page) - set(names):
+                raise BadAnswer("the server's list of models has no end")
+            names += page
+        return names
 
     def describe(self, model: str, version: str | None = None) -> Version:
         """The version that is asked where none is named, or another one."""
@@ -173,6 +188,7 @@ class Server:
         # TorchServe 0.12 reads a JSON body as a batch delay of -10000 ms.
         words = {"url": archive, "model_name": name, "initial_workers": workers, **more}
         self._manage("POST", "/models", patience_s, **words, synchronous="true")
+        self._settle(name)
 
     def scale(
         self,
@@ -185,6 +201,7 @@ class Server:
         """Returns when there are so many workers, and they are ready."""
         words = {"min_worker": workers, "max_worker": workers, "synchronous": "true"}
         self._manage("PUT", address("models", model, version), patience_s, **words)
+        self._settle(model)
 
     def set_default(self, model: str, version: str) -> None:
         """The version that answers whoever names none."""
@@ -193,6 +210,16 @@ class Server:
     def unregister(self, model: str, *, version: str | None = None) -> None:
         """Of a model with several versions one is unregistered at a time, the default one last."""
         self._manage("DELETE", address("models", model, version))
+
+    def _settle(self, model: str) -> None:
+        """TorchServe answers a moment before it calls its last worker ready. What is not ready then
+        has troubles of its own, of which `describe` tells."""
+        deadline = time.monotonic() + SETTLING_S
+        while time.monotonic() < deadline:
+            workers = [worker for version in self.versions(model) for worker in version.workers]
+            if all(worker.status == "READY" for worker in workers):
+                return
+            time.sleep(SETTLING_S / 50)
 
     def _result(
         self,

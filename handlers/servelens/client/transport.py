@@ -51,12 +51,12 @@ class Transport:
         how = {**how, "headers": headers, "timeout": limits, "allow_redirects": False}
         try:
             answer = self._send(verb, url, how)
-        except requests.RequestException as error:
-            raise _unreachable(url, error, limits) from error
-        if not 200 <= answer.status_code < 300:
+            if 200 <= answer.status_code < 300:
+                return answer
             with answer:
                 raise _refusal(answer)
-        return answer
+        except requests.RequestException as error:
+            raise _unreachable(url, error, limits) from error
 
     def lines(self, door: str, verb: str, url: str, **how: Any) -> Iterator[bytes]:
         """The lines of an answer as they come."""

@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
+from torch import nn
+
 from servelens.engine.budget import Limits
 from servelens.engine.features.channels import check_channels
 from servelens.engine.folder.card import InputSpec
-from servelens.engine.geometry import view_photo
+from servelens.engine.geometry import NO_PHOTO, view_photo
+from servelens.engine.inquiries import Inquiries
 from servelens.engine.jobs import ActivationAsk, Job, MapAsk
 from servelens.engine.kit import Method
-from servelens.engine.layers import Catalogue, LayerRef
+from servelens.engine.layers import Catalogue, LayerRef, bounded
 from servelens.engine.methods import METHODS
 from servelens.engine.targets import Classes, TargetRule
 from servelens.protocol import (
@@ -19,7 +22,6 @@ from servelens.protocol import (
     MethodRequest,
     Problem,
     Request,
-    TargetValue,
     did_you_mean,
     problem,
     shorten,
@@ -32,6 +34,7 @@ class Desk:
     def __init__(
         self,
         spec: InputSpec,
+        module: nn.Module,
         classes: Classes,
         catalogue: Catalogue,
         capability: Mapping[str, Any],
@@ -46,36 +49,39 @@ class Desk:
         self._unsupported = {m["name"]: m["reason"] for m in capability["methods"]}
         self._default_plan = default_plan
         self._limits = limits
+        self._inquiries = Inquiries(module, catalogue, classes, spec.size, limits)
 
     def prepare(self, row: int, request: Request) -> Job:
         """Raises ProblemError on the first thing that is wrong with the request."""
-        if request.image is None:
+        if request.image is None and request.needs_image:
             raise problem(
                 "no_image",
                 "the request has no image",
                 hint="send one as the body (curl -T photo.jpg) or as a form's file (-F data=@…)",
                 where="image",
             )
-        rules = tuple(
-            self._classes.rule(value, _place("target", i, request.targets))
-            for i, value in enumerate(request.targets)
-        )
+        rules = self._classes.rules(request.targets, "target")
         plan = self._default_plan if request.explain is None else request.explain
         in_parts = request.part is not None
-        maps = tuple(ask for entry in plan for ask in self._asks(entry, rules, in_parts))
+        maps = [ask for entry in plan for ask in self._asks(entry, rules, in_parts)]
+        rankings = self._inquiries.rankings(request, rules)
         activations = self._activation_asks(request.activations)
         started = time.perf_counter()
-        view = view_photo(request.image, self._spec, self._limits.pixels)
+        view = NO_PHOTO
+        if request.image is not None:
+            view = view_photo(request.image, self._spec, self._limits.pixels)
         return Job(
             row=row,
             request=request,
             view=view,
             top_k=self._top_k(request.top_k),
             rules=rules,
-            maps=maps,
+            maps=(*maps, *rankings),
             activations=activations,
             problems=tuple(_unanswered(key) for key in sorted(request.unanswered)),
             preprocess_ms=(time.perf_counter() - started) * 1000,
+            weights=self._inquiries.weights(request),
+            further=self._inquiries.further(request),
         )
 
     def _asks(
@@ -92,8 +98,7 @@ class Desk:
         params = method.read_params(entry.params, entry.where)
         own = entry.targets
         if own is not None:
-            where = f"{entry.where}.target"
-            rules = tuple(self._classes.rule(v, _place(where, i, own)) for i, v in enumerate(own))
+            rules = self._classes.rules(own, f"{entry.where}.target")
         return [
             MapAsk(
                 method,
@@ -117,7 +122,8 @@ class Desk:
             return (None,)
         if entry.layers:
             where = f"{entry.where}.layer" + ("s" if len(entry.layers) > 1 else "")
-            return self._bounded(self._catalogue.resolve_all(entry.layers, where), where)
+            layers = self._catalogue.resolve_all(entry.layers, where)
+            return bounded(layers, self._limits.layers, where)
         if self._default_layer is None:
             return (None,)
         return self._catalogue.resolve(self._default_layer, "default_layer")
@@ -156,7 +162,7 @@ class Desk:
             return ()
         names = self._default_layers if asked.layers is None else asked.layers
         where = "activations.layers"
-        layers = self._bounded(self._catalogue.resolve_all(names, where), where)
+        layers = bounded(self._catalogue.resolve_all(names, where), self._limits.layers, where)
         return tuple(self._activation_ask(layer, asked) for layer in layers)
 
     def _activation_ask(self, layer: LayerRef, asked: ActivationsRequest) -> ActivationAsk:
@@ -166,16 +172,6 @@ class Desk:
             return ActivationAsk(layer, Problem("unsupported", reason, where="activations.layers"))
         check_channels(asked.channels, shape[0], "activations.channels")
         return ActivationAsk(layer)
-
-    def _bounded(self, layers: Tuple[LayerRef, ...], where: str) -> Tuple[LayerRef, ...]:
-        if len(layers) > self._limits.layers:
-            raise problem(
-                "bad_value",
-                f"{len(layers)} layers are more than the {self._limits.layers} of one request",
-                hint="ask for them in several requests",
-                where=where,
-            )
-        return layers
 
     def _top_k(self, asked: Optional[int]) -> int:
         if asked is None:
@@ -187,10 +183,6 @@ class Desk:
                 where="top_k",
             )
         return asked
-
-
-def _place(where: str, index: int, values: Sequence[TargetValue]) -> str:
-    return where if len(values) == 1 else f"{where}[{index}]"
 
 
 def _unanswered(key: str) -> Problem:

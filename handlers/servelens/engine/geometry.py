@@ -47,6 +47,9 @@ class View:
     ref: InputRef
 
 
+NO_PHOTO = View(np.zeros((0, 0, 0), np.uint8), InputRef(0, 0, (0, 0, 0, 0), (0, 0)))
+
+
 @dataclass(frozen=True)
 class Placement:
     """The photo is scaled to `scaled`, and `box` is cut from that; both as (width, height) pixels.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Sequence
 
@@ -49,6 +50,17 @@ def example_input(card: Card, rows: int = 1) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn((rows, card.input.channels, *card.input.size), generator=generator)
     return noise.contiguous(memory_format=torch.channels_last)
+
+
+def weights_digest(module: nn.Module) -> str:
+    """The name of a model that has no files: of each tensor its name, kind, shape and bytes."""
+    digest = hashlib.sha256()
+    for name, value in module.state_dict().items():
+        plain = value.detach().cpu().contiguous()
+        digest.update(f"{name}\0{plain.dtype} {list(plain.shape)}\0".encode())
+        # NumPy has no bfloat16; bytes it has.
+        digest.update(plain.reshape(-1).view(torch.uint8).numpy().data)
+    return f"sha256:{digest.hexdigest()}"
 
 
 def _placed(module: nn.Module, device: torch.device) -> nn.Module:

@@ -19,10 +19,12 @@ import torch
 from servelens.engine.budget import Pace, calibrate, is_out_of_memory, release_memory
 from servelens.engine.faults import as_problem
 from servelens.engine.findings import Event, Findings, Finished
+from servelens.engine.further.answering import run_further
 from servelens.engine.jobs import Job
 from servelens.engine.kit import Reads
 from servelens.engine.model import Model
 from servelens.engine.passes import explore, predict
+from servelens.engine.prefix import Prefixes
 from servelens.engine.sampling import run_series
 from servelens.engine.tape import record
 from servelens.engine.thrift import BACKWARD, Rates, within_budget
@@ -71,6 +73,7 @@ class Plan:
 
     def __init__(self, model: Model) -> None:
         self._model = model
+        self._prefixes = Prefixes(model)
         explaining = calibrate(self._trial_explanation, model.device)
         # The trial made one forward and one backward pass.
         forward = 1 / (1 + BACKWARD)
@@ -92,7 +95,10 @@ class Plan:
         """One Finished for each job, in any order, with what happens on the way to them."""
         groups: Dict[Group, List[Job]] = {}
         for job in jobs:
-            groups.setdefault(Group.of(job), []).append(job)
+            if job.has_image:
+                groups.setdefault(Group.of(job), []).append(job)
+            else:
+                yield Finished(job, Findings(job, (), torch.empty(0), forwards=0))
         for group, members in groups.items():
             chunk = self._paces[group.lane].chunk
             for start in range(0, len(members), chunk):
@@ -103,11 +109,13 @@ class Plan:
 
     def _run_further(self, found: Findings) -> Iterator[Event]:
         """What one row asks beyond the shared passes; each map answers for its own failure."""
-        if not found.job.own_asks:
+        if not found.job.own_asks and not found.job.further:
             return
         started = time.perf_counter()
         (image,) = self._model.batch([found.job.view])
-        yield from run_series(self._model, found, image, self._paces[Lane.EXPLAIN])
+        pace = self._paces[Lane.EXPLAIN]
+        yield from run_series(self._model, found, image, pace, self._prefixes)
+        yield from run_further(self._model, found, image, pace, started)
         found.compute_ms += (time.perf_counter() - started) * 1000
 
     def _run_chunk(self, lane: Lane, jobs: Sequence[Job]) -> Iterator[Event]:

@@ -6,16 +6,19 @@ Every target is one more backward pass of each image, and methods that read only
 from __future__ import annotations
 
 import time
-from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from functools import partial
+from typing import Dict, Iterator, Mapping, Optional, Sequence, Tuple
 
 import torch
 
-from servelens.engine.budget import Pace, check_time, is_out_of_memory, release_memory
+from servelens.engine.budget import Pace, check_time
+from servelens.engine.chunks import in_chunks
 from servelens.engine.faults import as_problem, contained
 from servelens.engine.findings import Event, Findings, Partial, Progress
 from servelens.engine.jobs import PLAIN, MapAsk, distinct
 from servelens.engine.kit import Ends, Reads, Samples, Shot, Source, Tally
 from servelens.engine.model import Model
+from servelens.engine.prefix import Prefixes
 from servelens.engine.tape import Gradients, Replaced, Tape, record
 from servelens.engine.targets import Chosen
 from servelens.engine.units import cut_off, not_given
@@ -29,12 +32,14 @@ PARTIAL_S = 0.5
 Key = Tuple[int, Chosen]
 
 
-def run_series(model: Model, found: Findings, image: torch.Tensor, pace: Pace) -> Iterator[Event]:
+def run_series(
+    model: Model, found: Findings, image: torch.Tensor, pace: Pace, prefixes: Prefixes
+) -> Iterator[Event]:
     """All that one row asks of series; `image` is its input [C, H, W]. The time limit is of all
     walks together, for the worker has no more than that."""
     started = time.perf_counter()
     for walk, asks in walks_of(found.job).items():
-        walker = _Walker(model, found, image, walk, asks)
+        walker = _Walker(model, found, image, walk, asks, prefixes)
         try:
             with contained(f"the series of {walker.methods} failed on this image") as failure:
                 yield from walker.run(pace, started)
@@ -55,7 +60,9 @@ class _Walker:
         image: torch.Tensor,
         walk: Walk,
         asks: Mapping[int, MapAsk],
+        prefixes: Prefixes,
     ) -> None:
+        self._prefixes = prefixes
         self._model = model
         self._found = found
         self._walk = walk
@@ -78,7 +85,9 @@ class _Walker:
         samples = self._walk.series.lay_out(self._source, dict(self._walk.params))
         self._begin(samples)
         shown = time.perf_counter()
-        for indices, shots in self._chunks(samples, pace):
+        share = share_of(self._walk.count(self._source.input.shape), self._found.job.request.part)
+        chunks = in_chunks(share, pace, self._model.device, partial(self._shoot, samples))
+        for indices, shots in chunks:
             self._add(shots)
             yield Progress(len(indices), self.methods)
             now = time.perf_counter()
@@ -86,6 +95,8 @@ class _Walker:
             if self._found.job.shows_partial_maps and now - shown > PARTIAL_S:
                 shown = now
                 yield from self._show()
+            if not self._open:
+                break
         yield from self._show()
 
     def give_up(self, trouble: Problem) -> None:
@@ -119,34 +130,21 @@ class _Walker:
             )
             self._tallies[index, chosen] = ask.method.run(self._source, samples, ends, ask.params)
 
-    def _chunks(self, samples: Samples, pace: Pace) -> Iterator[Tuple[List[int], Dict[Key, Shot]]]:
-        left = share_of(self._walk.count(self._source.input.shape), self._found.job.request.part)
-        while left and self._open:
-            indices = left[: pace.chunk]
-            shots = None
-            try:
-                shots = self._shoot(samples, indices)
-            except Exception as error:
-                if not is_out_of_memory(error) or len(indices) == 1:
-                    raise
-            if shots is None:
-                pace.lower_to(len(indices) // 2)
-                release_memory(self._model.device)
-                continue
-            left = left[len(indices) :]
-            yield indices, shots
-
     def _shoot(self, samples: Samples, indices: Sequence[int]) -> Dict[Key, Shot]:
         """One chunk forward, and back once for each target."""
         inputs = samples.inputs(indices)
+        replaced = self._replaced(samples, indices)
+        run = inputs
+        if replaced and samples.one_input and self._prefixes.run_once(inputs[:1], replaced):
+            run = inputs[:1]
         tape = record(
             self._model.module,
             self._model.head,
-            inputs,
+            run,
             distinct(self._asks[i].layer for i, _ in self._open if self._asks[i].layer),
             gradients=bool(self._reads & PLAIN),
             of_input=bool(self._reads & Reads.INPUT_GRADIENT),
-            replaced=self._replaced(samples, indices),
+            replaced=replaced,
         )
         self._found.forwards += len(indices)
         logits = self._model.classes.logits(tape.output)

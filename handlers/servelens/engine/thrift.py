@@ -19,14 +19,15 @@ BACKWARD = 2.0
 
 @dataclass(frozen=True)
 class Estimate:
-    """Milliseconds: of the passes that a request shares, and of those that its series take."""
+    """Milliseconds: of the passes that nothing can make fewer, and of those that its series
+    take."""
 
-    shared_ms: float
+    fixed_ms: float
     series_ms: float
 
     @property
     def total_ms(self) -> float:
-        return self.shared_ms + self.series_ms
+        return self.fixed_ms + self.series_ms
 
 
 @dataclass(frozen=True)
@@ -37,18 +38,22 @@ class Rates:
     forward_in_chunk_ms: float
 
     def estimate(self, job: Job) -> Estimate:
-        shared = self.forward_ms * (1 + BACKWARD * job.most_backwards)
+        fixed = self.forward_ms * (1 + BACKWARD * job.most_backwards) if job.has_image else 0.0
+        for asked in job.further:
+            forwards, backwards = asked.passes
+            fixed += self.forward_in_chunk_ms * (forwards + BACKWARD * backwards)
         series = 0.0
         for walk, asks in walks_of(job).items():
             forwards, backwards = passes_of(walk, asks, job)
             series += self.forward_in_chunk_ms * (forwards + BACKWARD * backwards)
-        return Estimate(shared, series)
+        return Estimate(fixed, series)
 
 
 def most_passes(job: Job) -> int:
     """Images through the model and back for one job, at most."""
-    series = [passes_of(walk, asks, job) for walk, asks in walks_of(job).items()]
-    return 1 + job.most_backwards + sum(forwards + backs for forwards, backs in series)
+    own = [passes_of(walk, asks, job) for walk, asks in walks_of(job).items()]
+    own += [asked.passes for asked in job.further]
+    return 1 + job.most_backwards + sum(forwards + backs for forwards, backs in own)
 
 
 def within_budget(job: Job, rates: Rates) -> Job:
@@ -60,7 +65,7 @@ def within_budget(job: Job, rates: Rates) -> Job:
     estimate = rates.estimate(job)
     if budget_ms is None or estimate.total_ms <= budget_ms:
         return job
-    room = (budget_ms - estimate.shared_ms) / estimate.series_ms if estimate.series_ms else 0.0
+    room = (budget_ms - estimate.fixed_ms) / estimate.series_ms if estimate.series_ms else 0.0
     if room <= 0 or job.request.part is not None:
         check_compute(estimate.total_ms, budget_ms)
     thinner = replace(job, maps=tuple(_thinned(ask, room, job) for ask in job.maps))
