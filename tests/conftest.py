@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-KINDS = ("unit", "server", "slow", "docs")
-FOLDERS_OF_A_KIND = ("server", "docs")
+KINDS = ("unit", "server", "browser", "slow", "docs")
+FOLDERS_OF_A_KIND = ("server", "browser", "docs")
 _private_temporary = pytest.StashKey[Path]()
 
 

@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Any
 
 from servelens.client import BadAnswer, ClientError, LensProblem, Refused, Result, Server, Version
+from servelens.protocol import InputRef
 from servelens_dashboard.cache import Cache
 from servelens_dashboard.shelf import Shelf
 from servelens_dashboard.url_state import Named
@@ -153,6 +154,13 @@ class Lens:
                 "built by ServeLens. Build it with scripts/build, and register that."
             )
         return told
+
+
+def looked_at(result: Result) -> InputRef:
+    """Where in the photo the model looked, which every answer about a photo says."""
+    if result.input is None:
+        raise BadAnswer("the server's answer does not say where in the photo the model looked")
+    return result.input
 
 
 def _states(version: Version) -> str:

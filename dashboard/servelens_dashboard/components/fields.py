@@ -24,9 +24,8 @@ def method_form(view: View, entry: Entry, method: Method, layers: Sequence[str])
         fields.insert(0, _layer_field(entry, layers, view.layer))
     others = tuple(other for other in view.methods if other != entry)
     remove = dcc.Link(
-        "remove",
+        ["remove", html.Span(f" {method['title']}", className="visually-hidden")],
         href=view.but(methods=others).href,
-        title=f"Take {method['title']} away",
         className="remove",
     )
     return html.Div(

@@ -51,7 +51,7 @@ def _against(prediction: Prediction, view: View, explained: int | None) -> dcc.L
     if explained is None or prediction.index == explained:
         return None
     return dcc.Link(
-        "vs",
+        ["vs", html.Span(f" {prediction.label}", className="visually-hidden")],
         href=view.but(target=explained, versus=prediction.index).href,
         title=f"Set the present class against {prediction.label}",
         className="against",

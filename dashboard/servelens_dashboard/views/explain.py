@@ -21,7 +21,7 @@ from servelens_dashboard.figures import heat
 from servelens_dashboard.figures.evidence import Evidence, Mask, sentence, who
 from servelens_dashboard.figures.look import Theme, number
 from servelens_dashboard.figures.maps import plane
-from servelens_dashboard.lens import Lens
+from servelens_dashboard.lens import Lens, looked_at
 from servelens_dashboard.scene import Scene, explain_request
 from servelens_dashboard.settings import Settings
 from servelens_dashboard.snippets import as_curl, as_python
@@ -105,17 +105,18 @@ def panel_body(
 ) -> list[Any]:
     """The first result is this panel's own; the others share its scale."""
     result, photo = results[0], scene.view.photo or ""
+    seen = looked_at(result)
     shown = result.attributions[0]
     if shown.map is None:
         return [bare_photo(photo), html.P(shown.why_nothing, className="notice", role="alert")]
     values = plane(shown.map)
     scale = Scale.shared([_scale(other.attributions[0]) for other in results if _has_map(other)])
     named = who(shown.target, result.predictions)
-    words = sentence(named, Evidence.of(values, result.input), mask_of(photo))
-    figure = heat.draw(photo_src(photo), result.input, values, scale, theme=panel.theme)
+    words = sentence(named, Evidence.of(values, seen), mask_of(photo))
+    figure = heat.draw(photo_src(photo), seen, values, scale, theme=panel.theme)
     twin = heat.tell(values, scale, shown.title)
     return [
-        photo_graph(figure, twin, result.input, {"heat": panel.name}),
+        photo_graph(figure, twin, seen, {"heat": panel.name}),
         html.P(words, className="sentence"),
         html.P(_small_print(result, shown, scale), className="hint"),
         numbers(twin),

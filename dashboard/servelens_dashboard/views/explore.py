@@ -19,7 +19,7 @@ from servelens_dashboard.figures.atlas import draw as draw_atlas
 from servelens_dashboard.figures.atlas import tell as tell_atlas
 from servelens_dashboard.figures.look import Theme, number
 from servelens_dashboard.figures.maps import plane
-from servelens_dashboard.lens import Lens
+from servelens_dashboard.lens import Lens, looked_at
 from servelens_dashboard.scene import Scene
 from servelens_dashboard.url_state import OWN, SHARED, View
 from servelens_dashboard.views.side import side
@@ -84,13 +84,15 @@ def channel_body(scene: Scene, result: Result, theme: Theme) -> list[Any]:
     values = plane(shown.maps[0])
     scale = Scale.of(values, signed=False)
     photo = photo_src(scene.view.photo or "")
-    figure = heat.draw(photo, result.input, values, scale, theme=theme)
+    seen = looked_at(result)
+    figure = heat.draw(photo, seen, values, scale, theme=theme)
     twin = heat.tell(values, scale, f"channel {scene.view.channel} of {shown.layer}")
     close = dcc.Link("close", href=scene.view.but(channel=None).href, className="remove")
     return [
         html.Div([html.H2(f"Channel {scene.view.channel}"), close], className="title"),
         html.Div(
-            photo_graph(figure, twin, result.input, {"heat": "channel"}), className="one-channel"
+            photo_graph(figure, twin, seen, {"heat": "channel"}),
+            className="one-channel",
         ),
         html.P(twin.caption, className="hint"),
         numbers(twin),

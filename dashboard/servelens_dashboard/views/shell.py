@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import dash_mantine_components as dmc
 from dash import dcc, html
 
 from servelens_dashboard.components.looks import look_bar
 from servelens_dashboard.url_state import PAGES, View
+from servelens_dashboard.views.keys import key_list
 
 PULSE_MS = 3000
 THEME = {
@@ -50,15 +53,16 @@ def shell() -> dmc.MantineProvider:
             html.Main(id="page", tabIndex="-1"),
             html.Div(id="working", role="status"),
             look_bar(),
+            key_list(),
         ],
         theme=THEME,
         defaultColorScheme="auto",
     )
 
 
-def page_links(view: View) -> list[dcc.Link]:
-    """To the other pages of the same model and photo."""
-    return [
+def page_links(view: View) -> list[Any]:
+    """To the other pages of the same model and photo; and to this one, with nothing left open."""
+    links = [
         dcc.Link(
             page.capitalize(),
             href=view.but(page=page).href,
@@ -66,3 +70,4 @@ def page_links(view: View) -> list[dcc.Link]:
         )
         for page in PAGES
     ]
+    return [*links, html.A(id="permalink", href=view.href, hidden=True)]
