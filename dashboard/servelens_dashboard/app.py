@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 
 from servelens.client import KeyFile, Server, keys_from_environment
 from servelens_dashboard import photo_doors
-from servelens_dashboard.callbacks import explain, explore, looks, models, steering
+from servelens_dashboard.callbacks import compare, explain, explore, looks, models, steering
 from servelens_dashboard.callbacks import shell as shell_callbacks
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.guard import Guard
@@ -20,6 +20,12 @@ from servelens_dashboard.shelf import Shelf
 from servelens_dashboard.views.shell import shell
 
 HERE = Path(__file__).parent
+# Dash's own, with the language that it is in.
+INDEX = """<!DOCTYPE html>
+<html lang="en">
+  <head>{%metas%}<title>{%title%}</title>{%favicon%}{%css%}</head>
+  <body>{%app_entry%}<footer>{%config%}{%scripts%}{%renderer%}</footer></body>
+</html>"""
 
 
 def make_app(settings: Settings) -> ASGIApp:
@@ -36,13 +42,14 @@ def make_app(settings: Settings) -> ASGIApp:
         server=http,
         assets_folder=str(HERE / "assets"),
         title="ServeLens",
+        index_string=INDEX,
         update_title="",
         suppress_callback_exceptions=True,
         enable_mcp=False,
         serve_locally=True,
     )
     dash.layout = shell()
-    for wiring in (shell_callbacks, steering, looks, explain, explore, models):
+    for wiring in (shell_callbacks, steering, looks, explain, explore, compare, models):
         wiring.register(dash, desk)
     # Else done at the first request for "/", and whoever opens another page first has no assets.
     dash._setup_server()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,6 +24,9 @@ class Scene:
     overview: Overview
     version: Version
     capability: Mapping[str, Any]
+
+    def but(self, view: View) -> Scene:
+        return replace(self, view=view)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -81,6 +84,12 @@ def _entry(planned: Any) -> Entry:
 
 def predict_request(classes: int) -> dict[str, Any]:
     return {"top_k": min(classes, MOST_CLASSES)}
+
+
+def depth_request(scene: Scene) -> dict[str, Any]:
+    """The statistics of the layers that stand for the model's depth."""
+    layers = list(dict.fromkeys(scene.capability["default_layers"]))
+    return {"activations": {"layers": layers, "maps": False}, "top_k": 1}
 
 
 def explain_request(view: View, entry: Entry) -> dict[str, Any]:

@@ -35,7 +35,8 @@ class Trouble:
 
 def tell(error: Exception) -> Trouble:
     """Of an error that is one of EXPECTED."""
-    return Trouble(_sentence(str(error)), _advice(error))
+    said = error.reason if isinstance(error, LensProblem) else str(error)
+    return Trouble(_sentence(said), _advice(error))
 
 
 def unexpected(error: BaseException) -> Trouble:

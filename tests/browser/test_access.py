@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-PAGES = ("/", "/?method=grad_cam&method=saliency", "/explore?channel=1", "/models", "/nowhere")
+PAGES = (
+    "/",
+    "/?method=grad_cam&method=saliency",
+    "/explore?channel=1",
+    "/compare",
+    "/models",
+    "/nowhere",
+)
 GRAVE = ("serious", "critical")
 RUN = "async () => (await axe.run(document)).violations"
 
@@ -15,8 +22,9 @@ RUN = "async () => (await axe.run(document)).violations"
 def settle(page: Page, address: str) -> None:
     page.goto(address)
     expect(page.locator("#health")).to_have_text("2 models")
-    page.wait_for_function("!document.querySelector('[data-dash-is-loading=true]')")
-    page.wait_for_timeout(500)
+    expect(page.locator("[data-dash-is-loading=true]")).to_have_count(0)
+    page.wait_for_timeout(1000)
+    expect(page.locator("[data-dash-is-loading=true]")).to_have_count(0)
 
 
 def grave(page: Page, axe: str) -> list[str]:
@@ -50,9 +58,10 @@ def test_keys(page: Page) -> None:
     settle(page, "/")
     page.keyboard.press("2")
     expect(page.locator(".predictions tbody tr").nth(1)).to_have_attribute("aria-current", "true")
-    before = page.evaluate("document.querySelector('[role=slider]').ariaValueNow")
+    slider = page.get_by_role("slider", name="Opacity")
+    expect(slider).to_have_attribute("aria-valuenow", "0.8")
     page.keyboard.press("[")
-    page.wait_for_function(f"document.querySelector('[role=slider]').ariaValueNow < {before}")
+    expect(slider).to_have_attribute("aria-valuenow", "0.75")
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_contain_text("Keys")
     page.keyboard.press("Escape")

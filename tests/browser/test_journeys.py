@@ -166,9 +166,22 @@ def test_channels_are_looked_at(page: Page) -> None:
     expect(page.locator("#atlas")).to_contain_text("32 channels of stage2, each on its own scale")
     expect(page.locator("#statistics")).to_contain_text("of 32")
     expect(page.locator("#progression svg").first).to_be_attached()
-    page.locator("#atlas .js-plotly-plot .drag").first.click(position={"x": 20, "y": 20})
+    page.locator("#atlas .js-plotly-plot .nsewdrag").click(position={"x": 20, "y": 20})
     expect(page.locator("#channel")).to_contain_text(re.compile(r"Channel \d+"))
     assert re.search(r"layer=stage2&channel=\d+", page.url)
+
+
+def test_models_are_compared_on_one_photo(page: Page) -> None:
+    page.goto("/compare")
+    panels = page.locator(".panel")
+    expect(panels).to_have_count(2)
+    expect(page.locator("#compare-predictions")).to_contain_text("All 2 models say disc.")
+    expect(page.locator("#compare-maps > .sentence")).to_contain_text("of shapes-shortcut's")
+    expect(page.locator("#compare-depth svg").first).to_be_attached()
+    page.get_by_role("link", name="square, marked").click()
+    expect(page.locator("#compare-predictions")).to_contain_text(
+        re.compile(r"They disagree: shapes-clean says square .*, shapes-shortcut says disc")
+    )
 
 
 def test_models_are_scaled_registered_and_unregistered(
@@ -199,17 +212,23 @@ def test_models_are_scaled_registered_and_unregistered(
 @pytest.mark.parametrize(
     ("address", "told"),
     [
-        ("/?class=many", "class must be a number from 0 up, not 'many'"),
+        ("/?class=many", "must be a number from 0 up, not 'many'"),
         ("/nowhere", "There is no page 'nowhere'"),
         ("/?model=nobody", "No model is registered as 'nobody'"),
-        ("/?method=magic", "did you mean"),
+        ("/?method=magic", "'magic' is no method of this archive; known:"),
         (f"/?photo={'0' * 32}", "no longer kept here"),
         ("/?class=99", "99"),
     ],
 )
-def test_a_broken_link_says_what_is_wrong(page: Page, address: str, told: str) -> None:
+def test_a_broken_link_says_what_is_wrong(
+    page: Page, said: list[str], address: str, told: str
+) -> None:
     page.goto(address)
     expect(page.get_by_role("alert").first).to_contain_text(told)
+    if "photo" in address:
+        page.wait_for_load_state("networkidle")
+        assert all("404" in line for line in said)
+        said.clear()
 
 
 def test_copied_calls_run_as_they_are(page: Page, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from dash.exceptions import PreventUpdate
 from servelens.client import Result
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.figures.look import THEMES, Theme
-from servelens_dashboard.scene import Scene, scene_at
+from servelens_dashboard.scene import Scene, depth_request, scene_at
 from servelens_dashboard.views import explore
 
 Request = Callable[[Scene], dict[str, Any]]
@@ -22,7 +22,7 @@ PARTS: Mapping[str, tuple[Request, Draw]] = {
     "atlas": (explore.atlas_request, explore.atlas_body),
     "channel": (explore.channel_request, explore.channel_body),
     "statistics": (explore.atlas_request, lambda scene, result, _: explore.statistics_body(result)),
-    "progression": (explore.depth_request, explore.depth_body),
+    "progression": (depth_request, explore.depth_body),
 }
 
 

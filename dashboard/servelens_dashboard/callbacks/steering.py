@@ -13,6 +13,8 @@ from servelens_dashboard.lens import Lens
 from servelens_dashboard.scene import set_scene
 from servelens_dashboard.troubles import EXPECTED, unexpected
 from servelens_dashboard.url_state import Entry, View, parse, parse_entry, parse_named
+from servelens_dashboard.views.compare import compared
+from servelens_dashboard.views.explore import atlas_of, atlas_request
 
 HERE = (State("url", "pathname"), State("url", "search"))
 
@@ -55,6 +57,13 @@ def choose_model(lens: Lens, view: View, _: Any, model: str) -> View | None:
     return view.but(models=(named, *others), target=None, versus=None, layer=None, channel=None)
 
 
+def choose_models(lens: Lens, view: View, _: Any, models: list[str]) -> View | None:
+    """The first one stays where all were taken away, for a page is of one model at least."""
+    named = tuple(map(parse_named, models)) or _shown(lens, view).models[:1]
+    shown = compared(set_scene(view, lens)).models
+    return None if named == shown else view.but(models=named, target=None, versus=None)
+
+
 def take_photo(lens: Lens, view: View, _: Any, brought: dict[str, str] | None) -> View | None:
     return view.but(photo=brought["photo"], target=None, versus=None) if brought else None
 
@@ -82,11 +91,14 @@ def change_field(lens: Lens, view: View, field: Any, value: Any) -> View | None:
 
 
 def choose_channel(lens: Lens, view: View, _: Any, click: dict[str, Any] | None) -> View | None:
+    """A heat map's click says only where it was; which channel lies there is arithmetic."""
     if not click:
         return None
-    channel = click["points"][0]["customdata"][0]
-    shown = _shown(lens, view)
-    return None if channel is None else shown.but(channel=int(channel))
+    scene = set_scene(view, lens)
+    result = lens.ask(scene.version, scene.view.photo or "", atlas_request(scene))
+    point = click["points"][0]
+    channel = atlas_of(scene, result).channel_at(float(point["x"]), float(point["y"]))
+    return None if channel is None else scene.view.but(channel=channel)
 
 
 def choose_layer(lens: Lens, view: View, _: Any, click: dict[str, Any] | None) -> View | None:
@@ -97,6 +109,7 @@ def choose_layer(lens: Lens, view: View, _: Any, click: dict[str, Any] | None) -
 
 CHANGES: tuple[tuple[Input, Change], ...] = (
     (Input("model", "value"), choose_model),
+    (Input("models", "value"), choose_models),
     (Input("brought", "data"), take_photo),
     (Input("add-method", "value"), add_method),
     (Input({"heat": "atlas"}, "clickData"), choose_channel),

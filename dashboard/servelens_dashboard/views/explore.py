@@ -57,17 +57,11 @@ def channel_request(scene: Scene) -> dict[str, Any]:
     return {"activations": wanted, "top_k": 1}
 
 
-def depth_request(scene: Scene) -> dict[str, Any]:
-    layers = list(dict.fromkeys(scene.capability["default_layers"]))
-    return {"activations": {"layers": layers, "maps": False}, "top_k": 1}
-
-
 def atlas_body(scene: Scene, result: Result, theme: Theme) -> list[Any]:
     shown = result.activations[0]
     if shown.maps is None:
         return [html.P(shown.why_nothing, className="notice", role="alert")]
-    channels = [channel.index for channel in shown.channels]
-    atlas = Atlas.of(shown.maps, channels, shared=scene.view.scale != OWN)
+    atlas = atlas_of(scene, result)
     figure = draw_atlas(atlas, theme=theme, selected=scene.view.channel)
     twin = tell_atlas(atlas, shown.layer)
     return [
@@ -75,6 +69,13 @@ def atlas_body(scene: Scene, result: Result, theme: Theme) -> list[Any]:
         html.P(twin.caption, className="hint"),
         numbers(twin),
     ]
+
+
+def atlas_of(scene: Scene, result: Result) -> Atlas:
+    """Raises `NothingToShow` where the layer has no maps."""
+    shown = result.activations[0]
+    channels = [channel.index for channel in shown.channels]
+    return Atlas.of(shown.to_numpy(), channels, shared=scene.view.scale != OWN)
 
 
 def channel_body(scene: Scene, result: Result, theme: Theme) -> list[Any]:

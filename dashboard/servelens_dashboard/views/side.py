@@ -8,23 +8,17 @@ import dash_mantine_components as dmc
 from dash import dcc, html
 
 from servelens_dashboard.components.photo import photo_src
-from servelens_dashboard.lens import Lens
+from servelens_dashboard.lens import Lens, Overview
 from servelens_dashboard.scene import Scene
 from servelens_dashboard.url_state import Named, View
 
 
-def side(scene: Scene, lens: Lens, *more: Any) -> html.Div:
+def side(scene: Scene, lens: Lens, *more: Any, chooser: Any = None) -> html.Div:
+    """`chooser` stands where the model is chosen, on pages of several models."""
     view = scene.view
     return html.Div(
         [
-            dmc.Select(
-                id="model",
-                label="Model",
-                data=_models(scene),
-                value=str(view.model),
-                allowDeselect=False,
-                searchable=True,
-            ),
+            chooser or _model_choice(scene),
             html.Div(_photo(view), className="brought"),
             html.Div(_samples(view, lens), className="samples"),
             *more,
@@ -33,14 +27,25 @@ def side(scene: Scene, lens: Lens, *more: Any) -> html.Div:
     )
 
 
-def _models(scene: Scene) -> list[dict[str, str]]:
+def model_choices(overview: Overview) -> list[dict[str, str]]:
     """The default version under the bare name, which goes on meaning the default one."""
     return [
         {"value": str(named), "label": f"{version.name} {version.version}"}
-        for name, versions in scene.overview.models.items()
+        for name, versions in overview.models.items()
         for place, version in enumerate(versions)
         for named in [Named(name, None if place == 0 else version.version)]
     ]
+
+
+def _model_choice(scene: Scene) -> dmc.Select:
+    return dmc.Select(
+        id="model",
+        label="Model",
+        data=model_choices(scene.overview),
+        value=str(scene.view.model),
+        allowDeselect=False,
+        searchable=True,
+    )
 
 
 def _photo(view: View) -> list[Any]:
