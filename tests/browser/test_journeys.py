@@ -226,7 +226,7 @@ def test_a_broken_link_says_what_is_wrong(
     page.goto(address)
     expect(page.get_by_role("alert").first).to_contain_text(told)
     if "photo" in address:
-        page.wait_for_load_state("networkidle")
+        expect(page.locator(".samples img").first).to_be_visible()
         assert all("404" in line for line in said)
         said.clear()
 
