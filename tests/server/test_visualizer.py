@@ -73,6 +73,24 @@ def test_top_and_common_channels_are_equal(
     )
 
 
+@pytest.mark.parametrize("mode", ["occlusion", "gradient"])
+def test_receptive_fields_are_equal(
+    served: FeatureVisualizer, here: FeatureVisualizer, mode: str
+) -> None:
+    ours, theirs = (
+        viz.visualize_receptive_field(scene(1), "block", 2, mode=mode) for viz in (here, served)
+    )
+    assert ours.max() > 0
+    np.testing.assert_allclose(theirs, ours, rtol=1e-3, atol=1e-4 * ours.max())
+
+
+def test_filters_are_equal(served: FeatureVisualizer, here: FeatureVisualizer) -> None:
+    ours, theirs = (viz.plot_filters() for viz in (here, served))
+    assert ours.get_suptitle() == theirs.get_suptitle() == "filters of stem, grey is zero"
+    for one, other in zip(ours.axes, theirs.axes, strict=True):
+        np.testing.assert_array_equal(one.images[0].get_array(), other.images[0].get_array())
+
+
 def test_pictures_are_equal(served: FeatureVisualizer, here: FeatureVisualizer) -> None:
     for draw in (
         lambda viz: viz.plot_feature_maps(scene(1), "block", 4),

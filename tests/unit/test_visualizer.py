@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from tiny_net import TinyNet
 from torch import nn
 from torchvision import transforms
 
-from servelens.client import BadPhoto, LensProblem, NotSaved
+from servelens.client import BadPhoto, LensProblem, NothingToShow, NotSaved
 from servelens.visualizer import FeatureVisualizer, LayerNotFound
 from servelens.visualizer.similarity import linear_cka
 
@@ -44,12 +45,17 @@ def viz(module: nn.Module) -> FeatureVisualizer:
     return FeatureVisualizer(module, use_cuda=False, input_size=SIZE, mean=MEAN, std=STD)
 
 
-def hooked(module: nn.Module, image: Image.Image, *layers: str) -> list[torch.Tensor]:
-    """What the layers give, as one who knows torchvision and hooks would find it out."""
+def view(image: Image.Image) -> torch.Tensor:
     see = transforms.Compose([
         transforms.Resize(round(SIZE * 256 / 224)), transforms.CenterCrop(SIZE),
         transforms.ToTensor(), transforms.Normalize(MEAN, STD),
     ])  # fmt: skip
+    result: torch.Tensor = see(image)
+    return result
+
+
+def hooked(module: nn.Module, image: Image.Image, *layers: str) -> list[torch.Tensor]:
+    """What the layers give, as one who knows torchvision and hooks would find it out."""
     seen: dict[str, torch.Tensor] = {}
     handles = [
         module.get_submodule(layer).register_forward_hook(
@@ -58,7 +64,7 @@ def hooked(module: nn.Module, image: Image.Image, *layers: str) -> list[torch.Te
         for layer in layers
     ]
     with torch.no_grad():
-        module(see(image)[None])
+        module(view(image)[None])
     for handle in handles:
         handle.remove()
     return [seen[layer] for layer in layers]
@@ -251,6 +257,11 @@ def test_plotly_draws_the_same_on_request(module: nn.Module, tmp_path: Path) -> 
         viz, [picture(i) for i in range(3)], ["stem", "block"], save_path=tmp_path / "cka.json"
     )
     assert len(viz.plot_attributions(picture(), ["saliency"]).data) == 2
+    assert [trace.type for trace in viz.plot_filters(num_filters=3).data] == ["image"] * 3
+    assert [trace.type for trace in viz.plot_filters("last", 3).data] == ["heatmap"] * 3
+    field = viz.visualize_receptive_field(picture(), "stem", 0, save_path=tmp_path / "f.json")
+    photo, heat = json.loads((tmp_path / "f.json").read_text())["data"]
+    assert (photo["type"], heat["type"], field.shape) == ("image", "heatmap", (SIZE, SIZE))
     with pytest.raises(NotSaved, match="saved as .html or .json"):
         viz.plot_feature_maps(picture(), "block", save_path=tmp_path / "maps.png")
 
@@ -318,3 +329,66 @@ def test_what_is_no_photo_is_no_reason_to_ask(viz: FeatureVisualizer) -> None:
         viz.get_features(torch.randn(3, 8, 8), "stem")
     with pytest.raises(BadPhoto):
         viz.compare_images([picture(), "nowhere.png"], "stem")
+
+
+def test_a_receptive_field_by_gradient_is_what_autograd_says(
+    viz: FeatureVisualizer, module: nn.Module
+) -> None:
+    seen = viz.visualize_receptive_field(picture(), "block.conv2", 3, (5, 9), mode="gradient")
+    assert isinstance(seen, np.ndarray)
+    image = view(picture())[None].requires_grad_()
+    features: list[torch.Tensor] = []
+    handle = module.block.conv2.register_forward_hook(  # type: ignore[union-attr]
+        lambda _, __, out: features.append(out)
+    )
+    module(image)
+    handle.remove()
+    (gradient,) = torch.autograd.grad(features[0][0, 3, 5, 9], image)
+    expected = gradient[0].abs().sum(dim=0)
+    assert (expected > 0).sum() > 20
+    np.testing.assert_allclose(seen, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_a_receptive_field_by_occlusion_lies_in_the_box_that_arithmetic_gives(
+    viz: FeatureVisualizer, tmp_path: Path
+) -> None:
+    """Of a 3 x 3 convolution with stride 2 the centre unit (8, 8) sees pixels 15 to 17."""
+    path = tmp_path / "field.png"
+    seen = viz.visualize_receptive_field(picture(), "stem", 0, save_path=path)
+    rows, columns = np.nonzero(seen)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (15, 17, 15, 17)
+    assert path.stat().st_size > 0
+
+
+def test_the_field_of_what_has_no_places_says_why(viz: FeatureVisualizer) -> None:
+    with pytest.raises(NothingToShow, match="the receptive field in head: "):
+        viz.visualize_receptive_field(picture(), "head", 0)
+    with pytest.raises(LensProblem, match="channel"):
+        viz.visualize_receptive_field(picture(), "stem", 99)
+
+
+def test_the_first_filters_are_drawn_in_colour_with_grey_for_zero(
+    viz: FeatureVisualizer, module: nn.Module
+) -> None:
+    figure = viz.plot_filters()
+    assert figure.get_suptitle() == "filters of stem, grey is zero"
+    kernels = module.stem.weight.detach().numpy()  # type: ignore[union-attr,operator]
+    drawn = {axes.get_title(): axes.images[0].get_array() for axes in figure.axes}
+    assert len(drawn) == 8
+    for channel, kernel in enumerate(kernels):
+        expected = 0.5 + kernel.transpose(1, 2, 0) / (2 * np.abs(kernels).max())
+        np.testing.assert_allclose(drawn[f"filter {channel}"], expected, atol=1e-6)
+
+
+def test_other_filters_are_summed_over_what_they_read(
+    viz: FeatureVisualizer, module: nn.Module
+) -> None:
+    figure = viz.plot_filters("last", num_filters=3, figsize=(4, 2))
+    kernels = module.last.weight.detach().numpy()  # type: ignore[union-attr,operator]
+    drawn = [axes for axes in figure.axes if axes.get_title()]
+    assert len(drawn) == 3
+    for axes in drawn:
+        kernel = kernels[int(axes.get_title().removeprefix("filter "))]
+        np.testing.assert_allclose(axes.images[0].get_array(), kernel.sum(axis=0), atol=1e-6)
+    with pytest.raises(NothingToShow, match="head has no filters to draw"):
+        viz.plot_filters("head")

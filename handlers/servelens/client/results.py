@@ -30,7 +30,7 @@ class Origin:
     """What a result was made of: the model, the photo, and what was asked of it."""
 
     model: protocol.ModelRef
-    input: protocol.InputRef
+    input: protocol.InputRef | None
     photo: bytes | None = field(default=None, repr=False)
     asked: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
 

@@ -10,13 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from servelens import __version__
 from servelens.client import Activation, NotSaved, Result
 from servelens.client.colours import Scale, as_plane, palette
 from servelens.client.extra import needs
+from servelens.client.panels import photo_seen
 from servelens.client.saving import write_whole
+from servelens.protocol import Weights
+from servelens.visualizer.further import (
+    COLOURS,
+    box_seen,
+    field_of,
+    in_colour,
+    kernels_of,
+    measured,
+    words_of,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,6 +37,7 @@ Table = Mapping[str, Mapping[str, Any]]
 Size = tuple[float, float]
 COLUMNS = 4
 PANEL_INCHES = 2.6
+LONGEST = 448
 CHARTS = {
     "mean": "Mean activation",
     "std": "Standard deviation",
@@ -45,12 +56,18 @@ def feature_maps(entry: Activation, size: Size | None) -> Figure:
     return figure
 
 
-def filters(kernels: Numbers, title: str, size: Size | None) -> Figure:
-    """First-layer kernels in colour, others a panel each on one scale that is white at zero."""
-    planes = [as_plane(kernel) for kernel in kernels]
-    scale = Scale.of(np.stack(planes), signed=True)
-    figure = _grid(planes, [f"filter {index}" for index in range(len(planes))], scale, size)
-    figure.suptitle(f"{title}, {scale.words()}", fontsize="small", parse_math=False)
+def filters(entry: Weights, size: Size | None) -> Figure:
+    """Kernels that read colours are drawn in colour, others on one scale that is white at zero."""
+    kernels = kernels_of(entry)
+    titles = [f"filter {channel}" for channel in entry.channels]
+    if kernels.shape[1] == COLOURS:
+        figure = _grid(list(in_colour(kernels)), titles, None, size)
+        words = "grey is zero"
+    else:
+        scale = Scale.of(kernels.sum(axis=1), signed=True)
+        figure = _grid(list(kernels.sum(axis=1)), titles, scale, size)
+        words = scale.words()
+    figure.suptitle(f"filters of {entry.layer}, {words}", fontsize="small", parse_math=False)
     return figure
 
 
@@ -65,15 +82,24 @@ def comparison(table: Table, size: Size | None = None) -> Figure:
     return figure
 
 
-def sensitivity(photo: Image.Image, seen: Numbers, words: str, size: Size | None) -> Figure:
-    """The photo beside what of it moves the unit."""
-    figure = _figure(size or (8, 4.2))
-    left = figure.add_subplot(1, 2, 1)
-    left.imshow(np.asarray(photo))
-    left.set_title("what the model saw")
-    right = figure.add_subplot(1, 2, 2)
-    _show(right, seen, Scale.of(seen, signed=bool((seen < 0).any())))
-    right.set_title(words, fontsize="small", parse_math=False)
+def sensitivity(result: Result) -> Figure:
+    """The photo, with what the unit can see at most, beside what of it moves the unit."""
+    from matplotlib.patches import Rectangle
+
+    field, seen = field_of(result), measured(result)
+    figure = _figure((8, 4.4))
+    left, right = figure.subplots(1, 2)
+    photo = photo_seen(result, LONGEST)
+    if photo is not None:
+        left.imshow(np.asarray(photo))
+    if (box := box_seen(result, LONGEST)) is not None:
+        x0, y0, x1, y1 = box
+        left.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor="#d6604d"))
+    left.set_title("what the model saw", fontsize="small")
+    scale = Scale.of(seen, signed=False)
+    drawn = _show(right, seen, scale)
+    right.set_title(f"{words_of(field)}\n{scale.words()}", fontsize="small", parse_math=False)
+    figure.colorbar(drawn, ax=right, shrink=0.8)
     for axes in (left, right):
         axes.set_axis_off()
     return figure
@@ -109,17 +135,18 @@ def save(figure: Figure, path: str | Path) -> None:
 
 
 def _grid(
-    planes: Sequence[Numbers], titles: Sequence[str], scale: Scale, size: Size | None
+    planes: Sequence[Numbers], titles: Sequence[str], scale: Scale | None, size: Size | None
 ) -> Figure:
+    """Planes on a scale, or pictures that are colours already."""
     columns = min(COLUMNS, len(planes))
     rows = math.ceil(len(planes) / columns)
     figure = _figure(size or (PANEL_INCHES * columns, PANEL_INCHES * rows + 0.5))
     for place, (plane, title) in enumerate(zip(planes, titles, strict=True), start=1):
         axes = figure.add_subplot(rows, columns, place)
-        drawn = _show(axes, plane, scale)
+        drawn = axes.imshow(plane) if scale is None else _show(axes, plane, scale)
         axes.set_title(title, fontsize="small")
         axes.set_axis_off()
-    if not scale.is_zero:
+    if scale is not None and not scale.is_zero:
         figure.colorbar(drawn, ax=figure.axes, shrink=0.6)
     return figure
 

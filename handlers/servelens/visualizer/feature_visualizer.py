@@ -13,6 +13,7 @@ import numpy as np
 from servelens.client import Activation, NothingToShow, Result, Server, in_order
 from servelens.client.keys import Keys
 from servelens.visualizer import drawing, plotly_drawing
+from servelens.visualizer.further import first_convolution, measured
 from servelens.visualizer.photos import Picture, photo_of, photos_of
 from servelens.visualizer.similarity import Numbers, similarities
 from servelens.visualizer.sources import Source, in_process, served
@@ -37,9 +38,10 @@ class FeatureVisualizer:
         viz.plot_feature_maps("dog.jpg", "layer3", save_path="features.png")
 
     Both give the same numbers. A module is never changed; it is looked at as it is at each call, in
-    eval mode. How photos become its input is said by `input_size`, `mean` and `std` (ImageNet's
-    unless said); a served model knows this itself. Photos are paths, bytes, Pillow images, arrays
-    or tensors, the last of numbers from 0 to 1.
+    eval mode. How photos become its input is said by `input_size`, `resize` and `crop` (the shorter
+    side is scaled, the centre cut out; or, without crop, all of it is squeezed in), `mean` and
+    `std` (ImageNet's unless said); a served model knows all this itself. Photos are paths, bytes,
+    Pillow images, arrays or tensors, the last of numbers from 0 to 1.
 
     Figures are Matplotlib's, or plotly's with `figures="plotly"`; they are returned and never
     shown. `save_path` also writes them.
@@ -55,6 +57,7 @@ class FeatureVisualizer:
         keys: Keys | None = None,
         input_size: int | tuple[int, int] = 224,
         resize: int | None = None,
+        crop: bool = True,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         labels: Sequence[str] | None = None,
@@ -64,8 +67,16 @@ class FeatureVisualizer:
             raise ValueError(f"figures must be one of {', '.join(FIGURES)}, not {figures!r}")
         self._draw = FIGURES[figures]
         if server is None:
-            fed = {"mean": mean, "std": std, "size": input_size, "resize": resize, "labels": labels}
-            self._source: Source = in_process(model, use_cuda, **fed)
+            self._source: Source = in_process(
+                model,
+                use_cuda,
+                size=input_size,
+                resize=resize,
+                crop=crop,
+                mean=mean,
+                std=std,
+                labels=labels,
+            )
         else:
             self._source = served(model, server, version, keys)
 
@@ -125,6 +136,39 @@ class FeatureVisualizer:
         wanted = {"layers": [layer_name], "channels": top_k, "maps": False, "statistics": False}
         tops = (result.activations[0].channels for result in self._each(images, wanted))
         return Counter(channel.index for top in tops for channel in top).most_common(most_common)
+
+    def visualize_receptive_field(
+        self,
+        image: Picture,
+        layer_name: str,
+        channel: int,
+        position: tuple[int, int] | None = None,
+        save_path: SavePath = None,
+        mode: str = "occlusion",
+    ) -> Numbers:
+        """How much each pixel of the model's input moves one unit, at `position` (its layer's
+        centre unless said): by covering window after window, or by its "gradient"."""
+        place = None if position is None else list(position)
+        asked = {"layer": layer_name, "channel": channel, "position": place, "mode": mode}
+        result = self._source.ask(photo_of(image), receptive_field=asked)
+        seen = measured(result)
+        if save_path is not None:
+            self._saved(self._draw.sensitivity(result), save_path)
+        return seen
+
+    def plot_filters(
+        self,
+        layer_name: str | None = None,
+        num_filters: int = 64,
+        save_path: SavePath = None,
+        figsize: tuple[float, float] | None = None,
+    ) -> Any:
+        """A figure of a convolution's kernels, the first one's unless said: in colour where they
+        read colours, else summed over the channels that they read."""
+        layer = first_convolution(self._source.capability()) if layer_name is None else layer_name
+        result = self._source.ask(None, weights={"layers": [layer], "channels": num_filters})
+        entry = _only(result.weights or (), layer)
+        return self._saved(self._draw.filters(entry, figsize), save_path)
 
     def plot_attributions(
         self,

@@ -22,6 +22,7 @@ def card_of(
     module: nn.Module,
     size: int | tuple[int, int],
     resize: int | None,
+    crop: bool,
     mean: Sequence[float] | None,
     std: Sequence[float] | None,
     labels: Sequence[str] | None,
@@ -31,6 +32,7 @@ def card_of(
     spec = InputSpec(
         size=(height, width),
         resize=round(min(height, width) * MARGIN) if resize is None else resize,
+        crop="center" if crop else "none",
         channels=len(means),
         mean=means,
         std=stds,

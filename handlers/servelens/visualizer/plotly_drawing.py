@@ -14,17 +14,26 @@ from PIL import Image
 from servelens.client import Activation, NotSaved, Result
 from servelens.client.colours import Scale, as_plane, palette
 from servelens.client.extra import needs
-from servelens.client.panels import panels
+from servelens.client.panels import panels, photo_seen
 from servelens.client.pictures import data_url
 from servelens.client.saving import write_whole
-from servelens.visualizer.drawing import CHARTS, COLUMNS, Size
+from servelens.protocol import Weights
+from servelens.visualizer.drawing import CHARTS, COLUMNS, LONGEST, Size
+from servelens.visualizer.further import (
+    COLOURS,
+    box_seen,
+    field_of,
+    in_colour,
+    kernels_of,
+    measured,
+    words_of,
+)
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 Numbers = NDArray[Any]
 PIXELS_PER_INCH = 100
-LONGEST = 448
 # Users' images are private: nothing is offered that would send them anywhere.
 CONFIG = {"showSendToCloud": False, "displaylogo": False}
 
@@ -36,11 +45,18 @@ def feature_maps(entry: Activation, size: Size | None) -> Figure:
     return _grid(maps, titles, scale, f"{entry.title}, {scale.words()}", size)
 
 
-def filters(kernels: Numbers, title: str, size: Size | None) -> Figure:
-    planes = [as_plane(kernel) for kernel in kernels]
-    scale = Scale.of(np.stack(planes), signed=True)
-    titles = [f"filter {index}" for index in range(len(planes))]
-    return _grid(planes, titles, scale, f"{title}, {scale.words()}", size)
+def filters(entry: Weights, size: Size | None) -> Figure:
+    kernels = kernels_of(entry)
+    titles = [f"filter {channel}" for channel in entry.channels]
+    if kernels.shape[1] != COLOURS:
+        planes = list(kernels.sum(axis=1))
+        scale = Scale.of(kernels.sum(axis=1), signed=True)
+        return _grid(planes, titles, scale, f"filters of {entry.layer}, {scale.words()}", size)
+    columns = min(COLUMNS, len(kernels))
+    figure = _subplots(titles, columns, size or _size(len(kernels)))
+    for place, colours in enumerate(in_colour(kernels)):
+        _add(figure, {"type": "image", "z": (colours * 255).round()}, place, columns)
+    return figure.update_layout(title=_text(f"filters of {entry.layer}, grey is zero"))
 
 
 def comparison(table: Mapping[str, Mapping[str, Any]], size: Size | None = None) -> Figure:
@@ -48,14 +64,21 @@ def comparison(table: Mapping[str, Mapping[str, Any]], size: Size | None = None)
     for place, name in enumerate(CHARTS):
         heights = [row[name] for row in table.values()]
         bars = {"type": "bar", "x": list(map(_text, table)), "y": heights, "showlegend": False}
-        figure.add_trace(bars, row=place // 2 + 1, col=place % 2 + 1)
+        _add(figure, bars, place, 2)
     return figure
 
 
-def sensitivity(photo: Image.Image, seen: Numbers, words: str, size: Size | None) -> Figure:
-    scale = Scale.of(seen, signed=bool((seen < 0).any()))
-    figure = _subplots(["what the model saw", words], 2, size or (8, 4.2))
-    _picture(figure, photo, 0, 2)
+def sensitivity(result: Result) -> Figure:
+    field, seen = field_of(result), measured(result)
+    scale = Scale.of(seen, signed=False)
+    words = f"{words_of(field)}\n{scale.words()}".replace("\n", "<br>")
+    figure = _subplots(["what the model saw", words], 2, (8, 4.4))
+    photo = photo_seen(result, LONGEST)
+    if photo is not None:
+        _picture(figure, photo, 0, 2)
+    if (box := box_seen(result, LONGEST)) is not None:
+        corners = dict(zip(("x0", "y0", "x1", "y1"), box, strict=True))
+        figure.add_shape(type="rect", line_color="#d6604d", row=1, col=1, **corners)
     _heat(figure, seen, scale, 1, 2)
     return figure
 
@@ -104,14 +127,19 @@ def _heat(figure: Figure, plane: Numbers, scale: Scale, place: int, columns: int
         [i / 255, f"rgb{tuple(c.tolist())}"] for i, c in enumerate(palette(signed=scale.signed))
     ]
     heat = {"type": "heatmap", "z": plane, "zmin": scale.start, "zmax": scale.end or 1}
+    only_once = not any(trace.type == "heatmap" for trace in figure.data)
+    _add(figure, {**heat, "colorscale": colours, "showscale": only_once}, place, columns)
     row, column = place // columns + 1, place % columns + 1
-    figure.add_trace({**heat, "colorscale": colours, "showscale": not place}, row=row, col=column)
     figure.update_yaxes(autorange="reversed", scaleanchor=f"x{place + 1}", row=row, col=column)
 
 
 def _picture(figure: Figure, picture: Image.Image, place: int, columns: int) -> None:
     shown = {"type": "image", "source": data_url(picture.convert("RGB"))}
-    figure.add_trace(shown, row=place // columns + 1, col=place % columns + 1)
+    _add(figure, shown, place, columns)
+
+
+def _add(figure: Figure, trace: Mapping[str, Any], place: int, columns: int) -> None:
+    figure.add_trace(trace, row=place // columns + 1, col=place % columns + 1)
 
 
 def _subplots(titles: Sequence[str], columns: int, size: Size) -> Figure:

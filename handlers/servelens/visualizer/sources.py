@@ -41,7 +41,7 @@ class Source(Protocol):
     name: str
     at_once: int
 
-    def ask(self, photo: bytes, **keys: Any) -> Result:
+    def ask(self, photo: bytes | None, **keys: Any) -> Result:
         """The answer to these keys of a request, every channel that was asked for in it."""
 
     def capability(self) -> Mapping[str, Any]:
@@ -58,15 +58,16 @@ class Served:
         self._server = server
         self._version = version
 
-    def ask(self, photo: bytes, **keys: Any) -> Result:
+    def ask(self, photo: bytes | None, **keys: Any) -> Result:
         # Halves are enough for a picture, and not for numbers that equal those of the module.
         more: dict[str, Any] = {"dtype": "float32", "format": "npz", "version": self._version}
         with _missed_layers():
-            if "activations" in keys:
-                return self._server.activations(
-                    self.name, photo, keys.pop("activations"), all_pages=True, **keys, **more
-                )
-            return self._server.predict(self.name, photo, **keys, **more)
+            if photo is None or "activations" not in keys:
+                return Result.of(self._server.ask(self.name, photo, **keys, **more), photo, keys)
+            wanted = keys.pop("activations")
+            return self._server.activations(
+                self.name, photo, wanted, all_pages=True, **keys, **more
+            )
 
     def capability(self) -> Mapping[str, Any]:
         return self._server.capability(self.name, version=self._version)
@@ -85,7 +86,7 @@ class InProcess:
         self._device = device
         self._opened: tuple[str, Session] | None = None
 
-    def ask(self, photo: bytes, **keys: Any) -> Result:
+    def ask(self, photo: bytes | None, **keys: Any) -> Result:
         with _missed_layers():
             try:
                 (answer,) = self._session().run([read_request(keys, photo)])
