@@ -17,7 +17,8 @@ def verdict(models: Mapping[str, Sequence[Prediction]]) -> str:
         return "Choose another model to compare this one with."
     labels = {prediction.label for prediction in best.values()}
     if len(labels) == 1:
-        return f"All {len(best)} models say {labels.pop()}."
+        everyone = "Both" if len(best) == 2 else f"All {len(best)}"
+        return f"{everyone} models say {labels.pop()}."
     said = (f"{name} says {p.label} ({chance(p.probability)})" for name, p in best.items())
     return f"They disagree: {', '.join(said)}."
 

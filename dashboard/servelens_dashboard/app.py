@@ -30,10 +30,11 @@ INDEX = """<!DOCTYPE html>
 
 def make_app(settings: Settings) -> ASGIApp:
     """All state is in what is made here: two apps in a process share nothing."""
-    keys = KeyFile(settings.keys) if settings.keys else keys_from_environment()
+    key_file = KeyFile(settings.keys) if settings.keys else None
+    keys = key_file or keys_from_environment()
     server = Server(settings.inference, settings.management, keys, settings.timeout_s)
     shelf = Shelf(settings.photos, settings.shelf_bytes, settings.photo_bytes, settings.samples)
-    desk = Desk.of(Lens(server, shelf, settings.answer_bytes), settings)
+    desk = Desk.of(Lens(server, shelf, settings.answer_bytes, key_file), settings)
     # FastAPI's own pages of documentation load scripts from a CDN.
     http = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     photo_doors.open_doors(http, desk, settings.photo_bytes)

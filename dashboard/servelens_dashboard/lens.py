@@ -12,7 +12,17 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
-from servelens.client import BadAnswer, ClientError, LensProblem, Refused, Result, Server, Version
+from servelens.client import (
+    BadAnswer,
+    ClientError,
+    KeyFile,
+    LensProblem,
+    Refused,
+    Result,
+    Server,
+    Version,
+)
+from servelens.client.keys import INFERENCE, MANAGEMENT
 from servelens.protocol import InputRef
 from servelens_dashboard.cache import Cache
 from servelens_dashboard.shelf import Shelf
@@ -82,8 +92,11 @@ class Overview:
 class Lens:
     """One server, asked for every visitor; threads may share it."""
 
-    def __init__(self, server: Server, shelf: Shelf, answer_bytes: int) -> None:
+    def __init__(
+        self, server: Server, shelf: Shelf, answer_bytes: int, keys: KeyFile | None = None
+    ) -> None:
         self.server = server
+        self._keys = keys
         self.shelf = shelf
         self._overviews: Cache[Overview] = Cache(2)
         self._capabilities: Cache[Mapping[str, Any]] = Cache(CAPABILITIES)
@@ -122,10 +135,17 @@ class Lens:
 
     def _look(self) -> Overview:
         try:
+            self._renew_keys()
             found = {name: self._versions(name) for name in sorted(self.server.models())}
             return Overview({name: versions for name, versions in found.items() if versions})
         except ClientError as error:
             return Overview({}, error)
+
+    def _renew_keys(self) -> None:
+        """They last an hour, and nobody else may be there to have new ones made."""
+        for door in (INFERENCE, MANAGEMENT):
+            if self._keys is not None and self._keys.has_run_out(door):
+                self.server.renew_key(door)
 
     def _versions(self, name: str) -> tuple[Version, ...]:
         """The default one first; none of a model that was unregistered since it was listed."""

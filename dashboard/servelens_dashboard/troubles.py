@@ -24,6 +24,7 @@ EXPECTED = (ClientError, NoModel, NoLens, NotDone, BadAddress)
 log = logging.getLogger(__name__)
 
 NO_WORKER = 503
+KEYS = "Start the dashboard with --keys and the key_file.json of the running server."
 OUT_OF_MEMORY = 507
 
 
@@ -52,11 +53,13 @@ def _advice(error: Exception) -> str:
     if isinstance(error, NotConnected):
         return "Start TorchServe; this page goes on by itself as soon as it answers."
     if isinstance(error, NoKey):
-        return "Start the dashboard with --keys and the key_file.json of the running server."
+        return KEYS
     if isinstance(error, TooSlow):
         return "Its worker may be busy with other work, or stuck. Retry, or see the page Models."
     if isinstance(error, LensProblem):
         return ""
+    if isinstance(error, Refused) and "token" in error.reason.lower():
+        return f"Its keys have run out, or are another server's. {KEYS}"
     if isinstance(error, Refused) and error.status == NO_WORKER:
         return "The model's worker is starting, ended, or its queue is full; see the page Models."
     if isinstance(error, Refused) and error.status == OUT_OF_MEMORY:

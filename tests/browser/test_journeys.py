@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import re
 import subprocess
 import sys
@@ -22,6 +23,8 @@ DROP = """([text, kind]) => {
   files.items.add(new File([bytes], "photo", { type: kind }));
   document.dispatchEvent(new DragEvent("drop", { dataTransfer: files, cancelable: true }));
 }"""
+# The page looks at the server so often.
+PULSE_MS = 3000
 HEAT = ".js-plotly-plot .layer-above image"
 
 
@@ -175,13 +178,15 @@ def test_models_are_compared_on_one_photo(page: Page) -> None:
     page.goto("/compare")
     panels = page.locator(".panel")
     expect(panels).to_have_count(2)
-    expect(page.locator("#compare-predictions")).to_contain_text("All 2 models say disc.")
+    expect(page.locator("#compare-predictions")).to_contain_text("Both models say disc.")
     expect(page.locator("#compare-maps > .sentence")).to_contain_text("of shapes-shortcut's")
     expect(page.locator("#compare-depth svg").first).to_be_attached()
     page.get_by_role("link", name="square, marked").click()
     expect(page.locator("#compare-predictions")).to_contain_text(
         re.compile(r"They disagree: shapes-clean says square .*, shapes-shortcut says disc")
     )
+    page.get_by_role("textbox", name="Models").press("Backspace")
+    expect(panels).to_have_count(1)
 
 
 def test_models_are_scaled_registered_and_unregistered(
@@ -246,6 +251,23 @@ def test_copied_calls_run_as_they_are(page: Page, tmp_path: Path) -> None:
     script.write_text(f"import numpy as np\n{python}{kept}")
     subprocess.run([sys.executable, script], check=True, cwd=tmp_path, timeout=60)
     assert np.load(tmp_path / "map.npy").shape == (64, 64)
+
+
+def test_keys_that_have_run_out_are_renewed(page: Page, torchserve: TorchServe) -> None:
+    page.goto("/")
+    explained(page)
+    path = torchserve.front_end.key_file
+    before = json.loads(path.read_text())
+    for door in ("inference", "management"):
+        before[door]["expiration time"] = "2020-01-01T00:00:00.123456789Z"
+    path.write_text(json.dumps(before))
+    page.wait_for_timeout(2 * PULSE_MS)
+    page.get_by_role("link", name="triangle", exact=True).click()
+    expect(sentence(page)).to_have_text(re.compile("^triangle"))
+    after = json.loads(path.read_text())
+    assert after["inference"]["key"] != before["inference"]["key"]
+    assert after["management"]["key"] != before["management"]["key"]
+    assert sorted(torchserve.client.models()) == ["shapes-clean", "shapes-shortcut"]
 
 
 def test_a_stopped_server_is_told_and_recovered_from(

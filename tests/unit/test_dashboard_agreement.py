@@ -22,7 +22,7 @@ def evidence(*values: float) -> Evidence:
 
 
 def test_agreement_is_said_and_so_is_its_lack() -> None:
-    assert verdict({"a": says("disc"), "b": says("disc", 0.6)}) == "All 2 models say disc."
+    assert verdict({"a": says("disc"), "b": says("disc", 0.6)}) == "Both models say disc."
     assert verdict({"a": says("disc"), "b": says("ring", 0.6)}) == (
         "They disagree: a says disc (0.9), b says ring (0.6)."
     )

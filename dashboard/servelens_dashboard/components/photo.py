@@ -19,8 +19,9 @@ LYING = {
     "yanchor": "top",
     "ypad": 8,
     "xpad": 0,
-    "len": 0.9,
+    "len": 0.8,
     "thickness": 8,
+    "ticklabeloverflow": "allow",
 }
 
 
@@ -34,8 +35,12 @@ def bare_photo(name: str, words: str = "the photo") -> html.Div:
 
 
 def photo_graph(figure: go.Figure, twin: Twin, seen: InputRef, ident: Any) -> html.Div:
-    """A photo's figure as wide as its column; the colour bar lies under it and takes no width."""
-    figure.update_layout(margin={"b": BAR_ROOM})
+    return picture_graph(figure, twin, seen.height / seen.width, ident)
+
+
+def picture_graph(figure: go.Figure, twin: Twin, ratio: float, ident: Any) -> html.Div:
+    """A picture as wide as its column; the colour bar lies under it and takes no width."""
+    figure.update_layout(height=None, margin={"b": BAR_ROOM})
     figure.update_traces(colorbar=LYING, selector={"name": HEAT})
-    height = f"calc({seen.height / seen.width:.4f} * 100cqw + {BAR_ROOM}px)"
+    height = f"calc({ratio:.4f} * 100cqw + {BAR_ROOM}px)"
     return graph(figure, twin, ident, height=height)

@@ -12,7 +12,7 @@ from servelens.client.colours import Scale
 from servelens_dashboard.components.graph import graph, numbers
 from servelens_dashboard.components.layers import layer_tree
 from servelens_dashboard.components.notice import hint
-from servelens_dashboard.components.photo import photo_graph, photo_src
+from servelens_dashboard.components.photo import photo_graph, photo_src, picture_graph
 from servelens_dashboard.figures import depth, heat
 from servelens_dashboard.figures.atlas import Atlas
 from servelens_dashboard.figures.atlas import draw as draw_atlas
@@ -64,8 +64,9 @@ def atlas_body(scene: Scene, result: Result, theme: Theme) -> list[Any]:
     atlas = atlas_of(scene, result)
     figure = draw_atlas(atlas, theme=theme, selected=scene.view.channel)
     twin = tell_atlas(atlas, shown.layer)
+    width, height = atlas.grid.size
     return [
-        graph(figure, twin, {"heat": "atlas"}),
+        picture_graph(figure, twin, height / width, {"heat": "atlas"}),
         html.P(twin.caption, className="hint"),
         numbers(twin),
     ]

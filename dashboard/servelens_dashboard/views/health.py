@@ -6,12 +6,14 @@ from typing import Any
 
 from dash import html
 
+from servelens.client import Unreachable
 from servelens_dashboard.lens import Overview
 
 
 def health(overview: Overview) -> list[Any]:
     if overview.error is not None:
-        return [_dot("down"), "TorchServe does not answer"]
+        silent = isinstance(overview.error, Unreachable)
+        return [_dot("down"), "TorchServe does not answer" if silent else "TorchServe refuses"]
     versions = [version for of_model in overview.models.values() for version in of_model]
     waiting = sum(not version.is_ready for version in versions)
     counted = f"{len(versions)} {'model' if len(versions) == 1 else 'models'}"

@@ -18,7 +18,7 @@ def side(scene: Scene, lens: Lens, *more: Any, chooser: Any = None) -> html.Div:
     view = scene.view
     return html.Div(
         [
-            chooser or _model_choice(scene),
+            _model_choice(scene) if chooser is None else chooser,
             html.Div(_photo(view), className="brought"),
             html.Div(_samples(view, lens), className="samples"),
             *more,
