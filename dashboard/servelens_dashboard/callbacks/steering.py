@@ -58,7 +58,7 @@ def choose_model(lens: Lens, view: View, _: Any, model: str) -> View | None:
 
 
 def choose_models(lens: Lens, view: View, _: Any, models: list[str]) -> View | None:
-    """The first one stays where all were taken away, for a page is of one model at least."""
+    """The first one stays where all were taken away."""
     named = tuple(map(parse_named, models)) or _shown(lens, view).models[:1]
     shown = compared(set_scene(view, lens)).models
     return None if named == shown else view.but(models=named, target=None, versus=None)

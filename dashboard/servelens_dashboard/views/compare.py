@@ -47,7 +47,7 @@ def page(scene: Scene, lens: Lens, pulse: str) -> list[html.Div]:
 
 
 def compared(scene: Scene) -> View:
-    """Where only one model was named, the others that can answer stand beside it."""
+    """A comparison is of two at least: beside a single model stand the others that can answer."""
     view = scene.view
     if len(view.models) > 1:
         return view
