@@ -98,3 +98,8 @@ def explain_request(view: View, entry: Entry) -> dict[str, Any]:
     if view.versus is not None and view.target is not None:
         target = {"class": view.target, "versus": view.versus}
     return {"explain": [entry.request()], "target": target, "top_k": 1}
+
+
+def trust_request(view: View, entry: Entry) -> dict[str, Any]:
+    """The same map with evidence on it."""
+    return {**explain_request(view, entry), "trust": True}

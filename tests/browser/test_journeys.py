@@ -57,6 +57,26 @@ def test_a_shortcut_is_caught(page: Page) -> None:
     expect(sentence(page)).to_contain_text("in the lower right corner")
 
 
+def test_a_map_comes_with_evidence_on_whether_to_believe_it(page: Page) -> None:
+    page.goto("/?model=shapes-shortcut")
+    explained(page)
+    card = page.locator(".trust")
+    expect(card.get_by_role("heading", name="Is it to be believed?")).to_be_visible()
+    expect(card.locator(".judgement")).to_contain_text("emoving what it marks")
+    expect(card.locator(".findings li")).to_have_count(4)
+    curves = card.locator(".graph")
+    expect(curves).to_have_attribute("aria-label", re.compile("at random 0"))
+    expect(card.locator("summary", has_text="not checked")).to_be_visible()
+
+
+def test_a_slow_map_is_checked_when_a_person_asks_for_it(page: Page) -> None:
+    page.goto("/?method=occlusion~window=16")
+    check = page.get_by_role("button", name="Check this map")
+    expect(check).to_be_visible()
+    check.click()
+    expect(page.locator(".judgement")).to_contain_text("emoving what it marks")
+
+
 def test_a_class_that_is_clicked_is_explained_and_stays_so(page: Page) -> None:
     page.goto("/")
     explained(page)

@@ -26,6 +26,7 @@ from servelens_dashboard.scene import Scene, explain_request
 from servelens_dashboard.settings import Settings
 from servelens_dashboard.snippets import as_curl, as_python
 from servelens_dashboard.url_state import Entry
+from servelens_dashboard.views import trust
 from servelens_dashboard.views.side import side
 
 NEXT_MS = 30
@@ -68,13 +69,15 @@ def _stage(scene: Scene, pulse: str) -> list[Any]:
 def _panel(scene: Scene, entry: Entry, photo: str, pulse: str) -> html.Section:
     """Filled by a callback of its own, so that a slow method holds up no other."""
     name = str(entry)
-    title = scene.methods.get(entry.method, {}).get("title", entry.method)
+    method = scene.methods.get(entry.method, {})
+    title = method.get("title", entry.method)
     at = html.Small(f" at {entry.layer}") if entry.layer else ""
     return html.Section(
         [
             html.H2([title, at]),
             html.Div(bare_photo(photo), id={"panel": name, "part": "body"}, className="body"),
             dcc.Store(id={"panel": name, "part": "ask"}, data=_ask(scene, pulse)),
+            trust.place(name, method, _ask(scene, pulse)),
         ],
         className="panel",
     )
