@@ -1,4 +1,4 @@
-"""Whether a map is to be believed: a sentence first, then each check, then the curves."""
+"""Whether a map is to be believed: a sentence first, the verdicts at a glance, then the curves."""
 
 from __future__ import annotations
 
@@ -56,9 +56,7 @@ def card(name: str, shown: Attribution, theme: Theme) -> list[Any]:
 
 def _line(finding: Finding) -> html.Li:
     kind = {True: "good", False: "bad", None: "open"}[finding.good]
-    return html.Li(
-        [html.Strong(finding.verdict, className=kind), f" {finding.check}: {finding.text}"]
-    )
+    return html.Li([f"{finding.check} ", html.Strong(finding.verdict, className=kind)])
 
 
 def _curves(name: str, found: TrustCard, theme: Theme) -> list[Any]:
