@@ -73,5 +73,5 @@ def _hooks_left(setting: Setting) -> int:
         plain = {name: value for name, value in keys.items() if name != "format"}
         (answer,) = session.run([read_request(plain, photo())])
         assert not isinstance(answer, Problem) or answer.type == "unknown_method", answer
-    modules = session.model.module.modules()
+    modules = {*session.model.module.modules(), *session.model.twin.module.modules()}
     return sum(len(module._forward_hooks) + len(module._backward_hooks) for module in modules)

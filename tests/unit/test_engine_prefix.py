@@ -10,11 +10,12 @@ import torch
 import torchvision
 from engine_fixtures.photos import photo
 from engine_fixtures.sessions import document, open_session, seeded
-from engine_fixtures.watches import counted, state_of
+from engine_fixtures.watches import state_of
 from odd_nets import AliasNet, GatedNet, InPlaceNet, PooledNet, TellingNet
 from tiny_net import TinyNet
 from torch import nn
 
+from servelens.engine import prefix
 from servelens.engine.prefix import Prefixes
 
 PHOTO = photo(seed=13)
@@ -60,7 +61,7 @@ def assert_alike(session, layer: str) -> dict[tuple[str, int], bool]:
     ours = ranked(session, layer)
     # Effects are differences of logits, each of which is rounded.
     rounding = 3e-6 * max(abs(p.logit) for p in document(session, PHOTO, top_k=4).predictions)
-    verdicts = session._plan._prefixes._verdicts
+    verdicts = session.model.prefixes._verdicts
     with mock.patch.object(Prefixes, "run_once", return_value=False):
         plain = ranked(session, layer)
     for name, effects in plain.items():
@@ -81,10 +82,14 @@ def test_rankings_of_every_layer_are_as_if_each_channel_had_a_whole_pass(kind):
 def test_only_what_lies_behind_the_layer_is_run_for_each_channel(layer):
     session = open_session(seeded(TinyNet))
     assert all(assert_alike(session, layer).values()), "or nothing would be tested here"
-    with counted(session) as passes:
-        cost = document(session, rank_channels={"layer": layer}).cost
+    entered: list[int] = []
+    door = session.model.explaining([]).register_forward_pre_hook(
+        lambda module, inputs: entered.append(len(inputs[0]))
+    )
+    cost = document(session, rank_channels={"layer": layer}).cost
+    door.remove()
     chunks = -(-(cost.forwards - 1) // 8)
-    assert passes.forwards == [1] * (1 + chunks)
+    assert entered == [1] * (1 + chunks)
 
 
 @pytest.mark.parametrize(
@@ -113,12 +118,12 @@ def test_rows_that_come_out_alike_prove_nothing():
     net.head.weight.data.zero_()
     session = open_session(net)
     document(session, rank_channels={"layer": "last"})
-    assert session._plan._prefixes._verdicts == {("last", 0): False}
+    assert session.model.prefixes._verdicts == {("last", 0): False}
 
 
 def test_a_layer_is_tried_once():
     session = open_session(seeded(TinyNet))
-    with mock.patch.object(Prefixes, "_agrees", return_value=True) as agrees:
+    with mock.patch.object(prefix, "_agrees", return_value=True) as agrees:
         for _ in range(3):
             document(session, rank_channels={"layer": "b*"}, explain="ablation_cam")
     layers = [layer["name"] for layer in session.describe()["layers"]]
@@ -137,11 +142,11 @@ def test_memory_that_runs_out_for_the_trial_is_no_verdict(monkeypatch):
 
     monkeypatch.setattr(TinyNet, "forward", greedy)
     ours = ranked(session, "last")
-    assert session._plan._prefixes._verdicts == {}
+    assert session.model.prefixes._verdicts == {}
     monkeypatch.undo()
     for name, effects in ranked(session, "last").items():
         assert ours[name] == pytest.approx(effects, abs=1e-6)
-    assert session._plan._prefixes._verdicts == {("last", 0): True}
+    assert session.model.prefixes._verdicts == {("last", 0): True}
 
 
 def test_ablation_cam_is_as_if_each_channel_had_a_whole_pass():

@@ -21,6 +21,7 @@ from servelens.protocol import ClassRef, Document
 PHOTO = photo(seed=11)
 TINY = open_session(seeded(TinyNet))
 MODES = ["ablation", "first_order"]
+EDITS = [{"layer": "stem", "channels": [0]}]
 DIFFERENCE = {"class": 0, "versus": 4}
 
 
@@ -215,6 +216,25 @@ def test_memory_that_runs_out_makes_chunks_smaller(monkeypatch):
     monkeypatch.setattr(TinyNet, "forward", greedy)
     (found,) = rankings(session, layer="block", target=1)
     np.testing.assert_allclose(effects(found), effects(whole), atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_cards_and_pictures_are_of_maps_and_not_of_rankings(mode):
+    asked = {"rank_channels": {"layer": "last", "target": 1, "mode": mode}, "ablate": EDITS}
+    plain = document(TINY, PHOTO, explain="grad_cam", trust=True, target=1)
+    answer = document(TINY, PHOTO, explain="grad_cam", trust=True, render=True, target=1, **asked)
+    assert answer.attributions[0].trust == plain.attributions[0].trust
+    assert answer.attributions[0].image is not None and len(answer.attributions) == 1
+    (ranking,) = answer.channel_ranking
+    assert ranking.problem is None and len(ranking.channels) == 12
+    more = 1 + (12 if mode == "ablation" else 0)
+    assert answer.cost.forwards == plain.cost.forwards + more
+    *early, _ = TINY.open_stream(
+        request(PHOTO, explain="grad_cam", trust=True, target=1, stream=True, **asked)
+    )
+    told = [frame for frame in early if frame["frame"] == "progress"]
+    assert told[-1]["done"] <= told[-1]["total"]
+    assert [f["path"] for f in early if f["frame"] == "partial"] == ["attributions/0/map"]
 
 
 # What cannot be ranked.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from typing import Any
@@ -22,7 +23,7 @@ from torch import nn
 
 from servelens.engine.folder.card import OutputSpec
 from servelens.engine.head import Head
-from servelens.engine.relevance import deep_lift, deep_lift_shap, lrp, weights_of
+from servelens.engine.relevance import deep_lift, lrp, weights_of
 from servelens.engine.soundness import judge_deep_lift, judge_lrp
 from servelens.engine.targets import Chosen, Classes
 from servelens.engine.unrolled import unroll
@@ -101,14 +102,16 @@ class ByHand:
         at_z1 = at_a1 * change["a1"] / change["z1"]
         return (self.w1.T @ at_z1) * change["x"]
 
-    def epsilon_rule(self, image: np.ndarray, w: np.ndarray, epsilon: float) -> np.ndarray:
+    def epsilon_rule(self, image: np.ndarray, w: np.ndarray, share: float) -> np.ndarray:
         flow = self.flow(image)
 
         def back(
             w: np.ndarray, inputs: np.ndarray, outputs: np.ndarray, relevance: np.ndarray
         ) -> np.ndarray:
-            """R_i = Σ_j x_i w_ji / (z_j + ε sign z_j) R_j, place by place."""
+            """R_i = Σ_j x_i w_ji / (z_j + ε sign z_j) R_j, place by place, with ε a share of the
+            root of the mean of z²."""
             found = np.zeros_like(inputs)
+            epsilon = 1e-9 + share * math.sqrt(sum(z * z for z in outputs) / len(outputs))
             for j, z in enumerate(outputs):
                 found += inputs * w[j] / (z + epsilon * (1 if z >= 0 else -1)) * relevance[j]
             return found
@@ -131,7 +134,7 @@ def test_deep_lift_is_the_rescale_rule_worked_out_by_hand():
         assert_close(found.values[row].flatten().numpy(), expected, tolerance=1e-9)
 
 
-@pytest.mark.parametrize("epsilon", [1e-9, 0.1])
+@pytest.mark.parametrize("epsilon", [0.0, 0.25])
 def test_lrp_is_the_epsilon_rule_worked_out_by_hand(epsilon):
     net = seeded(ResidualNet).double()
     found = lrp(unrolled(net, for_lrp=True), BATCH, WEIGHTS, epsilon=epsilon)
@@ -140,8 +143,10 @@ def test_lrp_is_the_epsilon_rule_worked_out_by_hand(epsilon):
         expected = by_hand.epsilon_rule(BATCH[row].numpy(), weights, epsilon)
         # The score is divided by itself once, and Captum stabilises that division too.
         score = float(by_hand.flow(BATCH[row].numpy())["logits"] @ weights)
-        expected = expected * abs(score) / (abs(score) + epsilon)
+        expected = expected * abs(score) / (abs(score) + 1e-9)
         assert_close(found.values[row].flatten().numpy(), expected, tolerance=1e-7)
+        missing = expected.sum() - score
+        assert found.delta[row].item() == pytest.approx(missing, rel=1e-6)
 
 
 # Against Captum where it can be trusted, and theorems.
@@ -163,10 +168,10 @@ def test_deep_lift_is_captums_own_where_the_model_is_written_for_it():
 
 @pytest.mark.parametrize("kind", [ResidualNet, TinyNet, InPlaceNet, CarelessNet])
 def test_lrp_of_rectifiers_is_input_times_gradient(kind):
-    """With an epsilon near 0 (Ancona et al., 2018), biases or not."""
+    """Without an epsilon (Ancona et al., 2018), biases or not."""
     net = seeded(kind).double()
     weights = F.pad(WEIGHTS, (0, net.head.out_features - 4))
-    found = lrp(unrolled(net, for_lrp=True), BATCH, weights, epsilon=1e-14)
+    found = lrp(unrolled(net, for_lrp=True), BATCH, weights)
     source = BATCH.clone().requires_grad_(True)
     scores(net, source.clone(), weights).sum().backward()
     assert_close(found.values.numpy(), (source * source.grad).detach().numpy(), tolerance=1e-6)
@@ -177,7 +182,7 @@ def test_without_biases_lrp_hands_out_the_whole_score():
     with torch.no_grad():
         expected = scores(seeded(UnbiasedNet).double(), BATCH)
     assert torch.allclose(found.values.flatten(1).sum(dim=1), expected, rtol=1e-5)
-    assert torch.allclose(found.delta, expected - found.values.flatten(1).sum(dim=1))
+    assert found.delta.abs().max() <= 1e-5 * expected.abs().max()
 
 
 class UnbiasedNet(nn.Module):
@@ -323,16 +328,6 @@ def test_one_baseline_serves_all_rows():
     assert torch.equal(one, repeated)
 
 
-@pytest.mark.parametrize("count", [1, 3])
-def test_deep_lift_shap_is_the_mean_over_baselines(count):
-    model = unrolled(seeded(CarelessNet), for_lrp=False)
-    each = [deep_lift(model, BATCH, BASELINES[k : k + 1], WEIGHTS) for k in range(count)]
-    found = deep_lift_shap(model, BATCH, BASELINES[:count], WEIGHTS)
-    expected = torch.stack([one.values for one in each]).mean(dim=0)
-    assert_close(found.values.numpy(), expected.numpy(), tolerance=1e-9)
-    assert found.delta.shape == (3,) and found.delta.abs().max() < 1e-9
-
-
 def test_targets_become_weights_of_the_outputs():
     classes = Classes(Head("logits", 4), OutputSpec())
     assert torch.equal(weights_of(TARGETS, classes), WEIGHTS.float())
@@ -372,13 +367,20 @@ def attributes(model: nn.Module) -> dict[str, set[str]]:
 def run_any(model: nn.Module, method: str) -> Any:
     if method == "lrp":
         return lrp(model, BATCH, WEIGHTS)
-    function = deep_lift if method == "deep_lift" else deep_lift_shap
-    return function(model, BATCH, BASELINES, WEIGHTS)
+    return deep_lift(model, BATCH, BASELINES, WEIGHTS)
 
 
-@pytest.mark.parametrize("calls", [0, 1, 2, 99])
-@pytest.mark.parametrize("method", ["deep_lift", "deep_lift_shap", "lrp"])
-def test_the_model_is_as_before_also_after_an_error_inside_it(method, calls):
+@pytest.mark.parametrize(
+    ("method", "calls", "fails"),
+    [
+        ("deep_lift", 0, True),
+        ("deep_lift", 1, False),
+        ("lrp", 0, True),
+        ("lrp", 1, True),
+        ("lrp", 2, False),
+    ],
+)
+def test_the_model_is_as_before_also_after_an_error_inside_it(method, calls, fails):
     model = unrolled(seeded(CarelessNet), for_lrp=method == "lrp")
     model.head = Raises(model.head, calls)
     before, names = state_of(model), attributes(model)
@@ -387,13 +389,13 @@ def test_the_model_is_as_before_also_after_an_error_inside_it(method, calls):
         run_any(model, method)
     except ArithmeticError:
         raised = True
-    assert raised == (calls < 99)
+    assert raised == fails
     assert state_of(model) == before
     assert attributes(model) == names
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
-@pytest.mark.parametrize("method", ["deep_lift", "deep_lift_shap", "lrp"])
+@pytest.mark.parametrize("method", ["deep_lift", "lrp"])
 def test_the_callers_mode_and_batch_neither_matter_nor_change(method, mode):
     model = unrolled(seeded(CarelessNet), for_lrp=method == "lrp")
     expected, batch = run_any(model, method), BATCH.clone()

@@ -173,12 +173,28 @@ def test_the_model_itself_is_never_changed(kind, for_lrp):
     before, printed = state_of(module), repr(module)
     try:
         model = unrolled(module, for_lrp=for_lrp)
-        for parameter in model.parameters():
-            parameter.data.fill_(0)
+        model.train().requires_grad_(True)
+        for buffer in model.buffers():
+            buffer.fill_(7)
     except NotUnrolledError:
         assert kind in (AliasNet, TellingNet)
     assert state_of(module) == before
     assert repr(module) == printed
+
+
+@BOTH
+@pytest.mark.parametrize("kind", [CarelessNet, ModuleCalls])
+def test_weights_that_are_the_modules_take_no_memory_of_their_own(kind, for_lrp):
+    module = seeded(kind)
+    own = {parameter.data_ptr() for parameter in module.parameters()}
+    model = unrolled(module, for_lrp=for_lrp)
+    apart = {name for name, p in model.named_parameters() if p.data_ptr() not in own}
+    folded = {
+        CarelessNet: {"first.weight", "first.bias"},
+        # Its norm comes after a rectifier, and becomes a linear layer of its own.
+        ModuleCalls: {"body_2_call.weight", "body_2_call.bias"},
+    }
+    assert apart == (folded[kind] if for_lrp else set())
 
 
 class TwoSignals(PooledNet):

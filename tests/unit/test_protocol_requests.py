@@ -329,11 +329,6 @@ def test_activations_are_read_in_each_of_their_forms(value: Any, expected: Any) 
     assert read_request({"activations": value}, IMAGE).activations == expected
 
 
-def test_what_no_capability_answers_yet_is_noted_where_it_is_asked() -> None:
-    asked = {"mask": "iVBORw0KGgo=", "trust": False, "render": True, "top_k": 2}
-    assert read_request(asked, IMAGE).unanswered == {"mask", "render"}
-
-
 @pytest.mark.parametrize(
     ("name", "text", "expected"),
     [

@@ -27,7 +27,7 @@ Numbers = NDArray[Any]
 
 @dataclass(frozen=True)
 class Origin:
-    """What a result was made of: the model, the photo, and what was asked of it."""
+    """What a result was made of: the model, the photo where there was one, and what was asked."""
 
     model: protocol.ModelRef
     input: protocol.InputRef | None

@@ -20,7 +20,7 @@ import requests
 
 from servelens.client import pages
 from servelens.client.errors import BadAnswer, Unreachable
-from servelens.client.keys import INFERENCE, MANAGEMENT, Keys, keys_from_environment
+from servelens.client.keys import INFERENCE, MANAGEMENT, MASTER, Keys, keys_from_environment
 from servelens.client.messages import (
     IMAGE_TYPE,
     address,
@@ -221,6 +221,11 @@ class Server:
                 return
             time.sleep(SETTLING_S / 50)
 
+    def renew_key(self, door: str) -> None:
+        """Has the server write a new key of `inference` or `management` into its key file; the old
+        one opens nothing from then on."""
+        self._transport.call(MASTER, "GET", f"{self._managed()}/token", params={"type": door})
+
     def _result(
         self,
         door: str,
@@ -250,12 +255,14 @@ class Server:
     def _manage(
         self, verb: str, path: str, patience_s: float | None = None, **parameters: Any
     ) -> Any:
+        url = self._managed() + path
+        answer = self._transport.call(MANAGEMENT, verb, url, patience_s, params=parameters)
+        return read_plain(answer)
+
+    def _managed(self) -> str:
         if self.management is None:
             raise Unreachable("this needs the management address, and none was given")
-        answer = self._transport.call(
-            MANAGEMENT, verb, self.management + path, patience_s, params=parameters
-        )
-        return read_plain(answer)
+        return self.management
 
     def _model_pages(self) -> Iterator[list[str]]:
         next_page: dict[str, Any] = {}

@@ -7,7 +7,7 @@ and says which ones to ask for next, so that nothing is lost silently.
 from __future__ import annotations
 
 import dataclasses
-from typing import List, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 import torch
@@ -16,7 +16,9 @@ from servelens.engine.features.channels import channel_means, select_channels
 from servelens.engine.features.statistics import statistics
 from servelens.engine.findings import Findings, FoundMap
 from servelens.engine.jobs import ActivationAsk, MapAsk
+from servelens.engine.kit import Segments
 from servelens.engine.paging import Allowance
+from servelens.engine.pictures import with_pictures
 from servelens.engine.targets import Chosen, Classes
 from servelens.engine.units import not_given
 from servelens.engine.weighing import weigh, with_kernels
@@ -69,11 +71,15 @@ def write_document(
         return document
     allowance = Allowance(response_bytes, request)
     allowance.take_skeleton(document)
-    return dataclasses.replace(
+    backdrop = job.view.backdrop
+    if backdrop is not None:
+        allowance.take_note()
+    document = dataclasses.replace(
         document,
         activations=tuple(_activations(found, allowance)),
         weights=with_kernels(weighed, allowance) or None,
     )
+    return document if backdrop is None else with_pictures(document, backdrop, allowance)
 
 
 def map_position(found: Findings, ask: int, chosen: Chosen) -> int:
@@ -92,12 +98,21 @@ def _attribution(
         target=classes.ref(chosen),
         signed=ask.method.signed if found_map is None else found_map.signed,
         map=None if found_map is None else found_map.values,
-        params=ask.params,
+        params=_told(ask.params),
         coarsened=ask.coarsened,
         weight=None if found_map is None else found_map.weight,
         convergence_delta=None if found_map is None else found_map.delta,
+        trust=found.cards.get((index, chosen)),
         problem=ask.problem or found.troubles.get((index, chosen)),
     )
+
+
+def _told(params: Mapping[str, Any]) -> Dict[str, Any]:
+    """A drawing is not sent back; how many segments the model sees of it is."""
+    return {
+        name: value.count if isinstance(value, Segments) else value
+        for name, value in params.items()
+    }
 
 
 def _rankings(found: Findings, classes: Classes) -> Tuple[ChannelRanking, ...]:

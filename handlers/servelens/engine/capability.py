@@ -11,15 +11,22 @@ import torch
 from servelens import __version__
 from servelens.engine.budget import Limits
 from servelens.engine.folder.card import Card
-from servelens.engine.kit import Method, Reads
+from servelens.engine.kit import Method, Propagation, Reads, propagation_of
 from servelens.engine.methods import METHODS
 from servelens.engine.survey import Layer, Survey
 from servelens.engine.targets import Classes
 from servelens.engine.thrift import BACKWARD
+from servelens.engine.trust import CHECKS
+from servelens.engine.unrolling import captum_is_there
 from servelens.protocol import VERSION
 
+# For each way of propagating relevance why the model does not allow it, or None.
+Unrolls = Mapping[Propagation, Optional[str]]
 
-def describe(card: Card, survey: Survey, classes: Classes, parameters: int) -> Dict[str, Any]:
+
+def describe(
+    card: Card, survey: Survey, classes: Classes, parameters: int, unrolls: Unrolls
+) -> Dict[str, Any]:
     """What the model is and what may be asked of it; digest and limits are the worker's to add."""
     default_layer = card.lens.default_layer or survey.default_layer
     return {
@@ -51,7 +58,10 @@ def describe(card: Card, survey: Survey, classes: Classes, parameters: int) -> D
         "default_layers": list(card.lens.default_layers or survey.default_layers),
         "default_plan": list(card.lens.default_plan),
         "warnings": list(survey.warnings),
-        "methods": [_method(method, card, survey, default_layer) for method in METHODS.values()],
+        "trust": [check.describe() for check in CHECKS],
+        "methods": [
+            _method(method, card, survey, default_layer, unrolls) for method in METHODS.values()
+        ],
     }
 
 
@@ -62,6 +72,7 @@ def with_worker_facts(
     return {
         **capability,
         "model": {**capability["model"], "digest": digest},
+        "methods": [_where_it_runs(entry) for entry in capability["methods"]],
         "device": str(device),
         "limits": {
             "pixels": limits.pixels,
@@ -111,10 +122,19 @@ def _stage_of(name: str, card: Card, survey: Survey) -> Optional[str]:
     return next((stage for stage, names in survey.stages.items() if name in names), None)
 
 
+def _where_it_runs(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A method's entry; a worker may lack what the builder has."""
+    needs_captum = propagation_of(METHODS[entry["name"]].series) is not None
+    if not needs_captum or not entry["supported"] or captum_is_there():
+        return entry
+    reason = f"{entry['name']} is computed by Captum, which is not installed where the archive runs"
+    return {**entry, "supported": False, "reason": reason}
+
+
 def _method(
-    method: Method, card: Card, survey: Survey, default_layer: Optional[str]
+    method: Method, card: Card, survey: Survey, default_layer: Optional[str], unrolls: Unrolls
 ) -> Dict[str, Any]:
-    reason = _why_unsupported(method, survey, default_layer)
+    reason = _why_unsupported(method, survey, default_layer, unrolls)
     return {
         "name": method.name,
         "title": method.title,
@@ -143,7 +163,12 @@ def _relative_cost(
     return 1 + forwards + BACKWARD * backwards
 
 
-def _why_unsupported(method: Method, survey: Survey, default_layer: Optional[str]) -> Optional[str]:
+def _why_unsupported(
+    method: Method, survey: Survey, default_layer: Optional[str], unrolls: Unrolls
+) -> Optional[str]:
+    propagation = propagation_of(method.series)
+    if propagation is not None:
+        return unrolls[propagation]
     if method.reads & Reads.RULED_GRADIENT and not survey.rectifiers:
         return f"{method.name} changes what ReLUs let back, and none runs in this model"
     if method.scope != "layer":

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
+import numpy as np
 from torch import nn
 
 from servelens.engine.budget import Limits
+from servelens.engine.drawings import see_mask, see_segments
 from servelens.engine.features.channels import check_channels
 from servelens.engine.folder.card import InputSpec
-from servelens.engine.geometry import NO_PHOTO, view_photo
+from servelens.engine.geometry import NO_PHOTO, View, view_photo
 from servelens.engine.inquiries import Inquiries
 from servelens.engine.jobs import ActivationAsk, Job, MapAsk
 from servelens.engine.kit import Method
@@ -19,12 +22,20 @@ from servelens.engine.methods import METHODS
 from servelens.engine.targets import Classes, TargetRule
 from servelens.protocol import (
     ActivationsRequest,
+    Drawing,
     MethodRequest,
     Problem,
     Request,
     did_you_mean,
     problem,
     shorten,
+)
+
+NOT_RENDERED = Problem(
+    "unsupported",
+    "a part's map is a share of a sum, of which no picture is made",
+    hint="leave render out, and add the parts' maps up",
+    where="render",
 )
 
 
@@ -67,22 +78,31 @@ class Desk:
         rankings = self._inquiries.rankings(request, rules)
         activations = self._activation_asks(request.activations)
         started = time.perf_counter()
-        view = NO_PHOTO
-        if request.image is not None:
-            view = view_photo(request.image, self._spec, self._limits.pixels)
+        view, mask = self._see(request)
         return Job(
             row=row,
             request=request,
             view=view,
             top_k=self._top_k(request.top_k),
             rules=rules,
-            maps=(*maps, *rankings),
+            maps=(*(self._with_segments(ask, view) for ask in maps), *rankings),
             activations=activations,
-            problems=tuple(_unanswered(key) for key in sorted(request.unanswered)),
+            problems=(NOT_RENDERED,) if request.render and in_parts else (),
             preprocess_ms=(time.perf_counter() - started) * 1000,
+            mask=mask,
             weights=self._inquiries.weights(request),
             further=self._inquiries.further(request),
         )
+
+    def _see(self, request: Request) -> Tuple[View, Optional[np.ndarray]]:
+        """What the model sees of the photo, and of the mask that was drawn over it."""
+        if request.image is None:
+            return NO_PHOTO, None
+        most, renders = self._limits.pixels, request.render and request.part is None
+        view = view_photo(request.image, self._spec, most, backdrop=renders)
+        if request.mask is None:
+            return view, None
+        return view, see_mask(request.mask, view.ref, self._spec, most)
 
     def _asks(
         self, entry: MethodRequest, rules: Tuple[TargetRule, ...], in_parts: bool
@@ -110,6 +130,15 @@ class Desk:
             )
             for layer in self._method_layers(method, entry)
         ]
+
+    def _with_segments(self, ask: MapAsk, view: View) -> MapAsk:
+        """What was drawn among the parameters, as the model sees it."""
+        drawn = {
+            name: see_segments(value, view.ref, self._spec, self._limits.pixels)
+            for name, value in ask.params.items()
+            if isinstance(value, Drawing)
+        }
+        return replace(ask, params={**ask.params, **drawn}) if drawn else ask
 
     def _method_layers(self, method: Method, entry: MethodRequest) -> Sequence[Optional[LayerRef]]:
         if method.scope == "input":
@@ -183,12 +212,3 @@ class Desk:
                 where="top_k",
             )
         return asked
-
-
-def _unanswered(key: str) -> Problem:
-    return Problem(
-        "unsupported",
-        f"this archive does not answer {key!r} yet",
-        hint="leave it out; the rest of the request was answered",
-        where=key,
-    )

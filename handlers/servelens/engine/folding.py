@@ -19,14 +19,14 @@ TOLERANCE = 1e-5
 
 def fold_norms(module: nn.Module) -> None:
     """In place: a norm that was folded is an identity from then on."""
-    for convolution, norm in _pairs(_with_shared_weights(module)):
+    for convolution, norm in _pairs(with_shared_weights(module)):
         parts: Tuple[Any, Any] = (module.get_submodule(convolution), module.get_submodule(norm))
         _replace(module, convolution, fuse_conv_bn_eval(*parts))
         _replace(module, norm, nn.Identity())
 
 
-def _with_shared_weights(module: nn.Module) -> nn.Module:
-    """A copy that costs no memory."""
+def with_shared_weights(module: nn.Module) -> nn.Module:
+    """A copy to hook and to rebuild; it costs no memory but for what is put in anew."""
     return copy.deepcopy(module, {id(weights): weights for weights in module.parameters()})
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
+import numpy as np
+
 from servelens.engine.budget import PATIENCE
 from servelens.engine.features.weights import LearnedWeights
 from servelens.engine.further.declare import Further
@@ -89,6 +91,8 @@ class Job:
     activations: Tuple[ActivationAsk, ...]
     problems: Tuple[Problem, ...]
     preprocess_ms: float
+    # Where the true cause is known to be: bool [H, W] at the model's input size.
+    mask: Optional[np.ndarray] = None
     weights: Tuple[WeightsAsk, ...] = ()
     further: Tuple[Further, ...] = ()
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import Dict, Tuple
 
 import torch
+from torch import nn
 
 from servelens.engine.budget import is_out_of_memory
-from servelens.engine.model import Model
+from servelens.engine.head import Head
 from servelens.engine.tape import Replaced, record
 
 ROWS = 3
@@ -22,32 +23,33 @@ SAME = 1e-4
 
 
 class Prefixes:
-    """Tells for each layer whether that works. A model can join rows that do not match, or count
-    them where they come in; so it is tried, once a layer, against the pass of all rows."""
+    """Tells for each layer of one model whether that works. It can join rows that do not match, or
+    count them where they come in; so it is tried, once a layer, against the pass of all rows."""
 
-    def __init__(self, model: Model) -> None:
-        self._model = model
+    def __init__(self) -> None:
         self._verdicts: Dict[Tuple[str, int], bool] = {}
 
-    def run_once(self, image: torch.Tensor, replaced: Replaced) -> bool:
+    def run_once(
+        self, module: nn.Module, head: Head, image: torch.Tensor, replaced: Replaced
+    ) -> bool:
         """Whether one image [1, C, H, W] does for all values that take the layer's place."""
         layer = (replaced.module, replaced.call)
         if layer not in self._verdicts:
             try:
-                self._verdicts[layer] = self._agrees(image, _probes(replaced))
+                self._verdicts[layer] = _agrees(module, head, image, _probes(replaced))
             except Exception as error:
                 if is_out_of_memory(error):
                     return False  # now; another time there may be room to find out
                 self._verdicts[layer] = False
         return self._verdicts[layer]
 
-    def _agrees(self, image: torch.Tensor, probes: Replaced) -> bool:
-        module, head = self._model.module, self._model.head
-        once = record(module, head, image, replaced=probes).output
-        each = record(module, head, image.expand(ROWS, -1, -1, -1), replaced=probes).output
-        if once.shape != each.shape or bool((each[1:] == each[:1]).all()):
-            return False
-        return bool((once - each).abs().max() <= SAME * each.abs().max())
+
+def _agrees(module: nn.Module, head: Head, image: torch.Tensor, probes: Replaced) -> bool:
+    once = record(module, head, image, replaced=probes).output
+    each = record(module, head, image.expand(ROWS, -1, -1, -1), replaced=probes).output
+    if once.shape != each.shape or bool((each[1:] == each[:1]).all()):
+        return False
+    return bool((once - each).abs().max() <= SAME * each.abs().max())
 
 
 def _probes(replaced: Replaced) -> Replaced:

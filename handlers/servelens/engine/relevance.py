@@ -13,19 +13,22 @@ from torch.func import functional_call
 
 from servelens.engine.targets import Chosen, Classes
 
-# Captum's own: absolute, and so small that it only keeps zeros from dividing.
-EPSILON = 1e-9
-
 # What Captum's passes lay down on modules, and forget there when a pass fails, or always.
 _LEFT_BEHIND = ("input", "output", "input_ref", "activation", "activations", "rule")
 
 
 @dataclass(frozen=True)
 class Relevance:
-    """[N, C, H, W] signed values, and for each row what their sum misses."""
+    """[N, C, H, W] signed values, and for each row the score, or the change of it, that they hand
+    out."""
 
     values: torch.Tensor
-    delta: torch.Tensor
+    scores: torch.Tensor
+
+    @property
+    def delta(self) -> torch.Tensor:
+        """By how much each row's sum is more than that."""
+        return self.values.flatten(1).sum(dim=1) - self.scores
 
 
 def weights_of(chosen: Sequence[Chosen], classes: Classes) -> torch.Tensor:
@@ -40,48 +43,34 @@ def deep_lift(
     model: nn.Module, batch: torch.Tensor, baselines: torch.Tensor, weights: torch.Tensor
 ) -> Relevance:
     """The rescale rule of Shrikumar et al., 2017. `model` is one unrolled for it, `baselines` are
-    one for each row or one for all, `weights` make the scores of the logits."""
+    one for each row or one for all, `weights` make the scores of the logits.
+
+    One pass of both together, forward and back.
+    """
     from captum.attr import DeepLift
 
     with _lent(model, batch) as (scored, rows):
-        values, delta = DeepLift(scored).attribute(
+        values = DeepLift(scored).attribute(
             rows,
             _alike(baselines, batch).expand_as(batch).clone(),
             additional_forward_args=(_alike(weights, batch),),
-            return_convergence_delta=True,
         )
-    return Relevance(values.detach(), delta.detach())
-
-
-def deep_lift_shap(
-    model: nn.Module, batch: torch.Tensor, baselines: torch.Tensor, weights: torch.Tensor
-) -> Relevance:
-    """The mean of DeepLift over [K, C, H, W] baselines (Lundberg and Lee, 2017), which all rows
-    share: a pass of 2·N·K rows."""
-    from captum.attr import DeepLiftShap
-
-    if len(baselines) == 1:  # which Captum refuses
-        return deep_lift(model, batch, baselines, weights)
-    with _lent(model, batch) as (scored, rows):
-        values, delta = DeepLiftShap(scored).attribute(
-            rows,
-            _alike(baselines, batch).clone(),
-            additional_forward_args=(_alike(weights, batch),),
-            return_convergence_delta=True,
-        )
-    return Relevance(values.detach(), delta.detach().view(len(batch), -1).mean(dim=1))
+        own, without = scored.scores.chunk(2)
+    return Relevance(values.detach(), own - without)
 
 
 def lrp(
-    model: nn.Module, batch: torch.Tensor, weights: torch.Tensor, *, epsilon: float = EPSILON
+    model: nn.Module, batch: torch.Tensor, weights: torch.Tensor, *, epsilon: float = 0.0
 ) -> Relevance:
     """The epsilon rule of Bach et al., 2015, in every layer. `model` is one unrolled for it, and
-    `delta` is what biases and epsilon took."""
+    `epsilon` is a share of what each layer's output typically is. Biases and epsilon take some of
+    the score.
+
+    Captum runs forward twice, and back once.
+    """
     with _lent(model, batch) as (scored, rows):
         (values,) = _propagate(scored, (rows,), _alike(weights, batch), epsilon)
-        with torch.no_grad():
-            scores = scored(rows, _alike(weights, batch))
-    return Relevance(values.detach(), scores - values.detach().flatten(1).sum(dim=1))
+    return Relevance(values.detach(), scored.scores)
 
 
 def lrp_and_biases(
@@ -91,7 +80,7 @@ def lrp_and_biases(
     with _lent(model, image) as (scored, row):
         asked = _BiasesAsked(scored)
         biases = tuple(bias.detach().clone().requires_grad_(True) for bias in asked.biases())
-        values, *taken = _propagate(asked, (row, *biases), _alike(weights, image), EPSILON)
+        values, *taken = _propagate(asked, (row, *biases), _alike(weights, image), epsilon=0.0)
         total = sum((share * bias).sum().item() for share, bias in zip(taken, biases))
     return values.detach(), total
 
@@ -111,15 +100,17 @@ def _propagate(
 
 
 class _Scored(nn.Module):
-    """The model with a weighted sum of each row's logits for its answer."""
+    """The model with a weighted sum of each row's logits for its answer, which it remembers."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
         self.score = _Score()
+        self.scores = torch.empty(0)
 
     def forward(self, batch: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         scores: torch.Tensor = self.score(self.model(batch), weights=weights)
+        self.scores = scores.detach()
         return scores
 
 

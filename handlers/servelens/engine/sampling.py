@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import Dict, Iterator, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, Mapping, Optional, Sequence, Tuple
 
 import torch
 
@@ -16,13 +16,22 @@ from servelens.engine.chunks import in_chunks
 from servelens.engine.faults import as_problem, contained
 from servelens.engine.findings import Event, Findings, Partial, Progress
 from servelens.engine.jobs import PLAIN, MapAsk, distinct
-from servelens.engine.kit import Ends, Reads, Samples, Shot, Source, Tally
+from servelens.engine.kit import (
+    Ends,
+    Reads,
+    Samples,
+    Shot,
+    Source,
+    Tally,
+    UnrolledSamples,
+    UnrolledSeries,
+)
 from servelens.engine.model import Model
-from servelens.engine.prefix import Prefixes
+from servelens.engine.relevance import weights_of
 from servelens.engine.tape import Gradients, Replaced, Tape, record
 from servelens.engine.targets import Chosen
 from servelens.engine.units import cut_off, not_given
-from servelens.engine.walks import Walk, reads_of, share_of, walks_of
+from servelens.engine.walks import Walk, propagations_of, reads_of, share_of, walks_of
 from servelens.protocol import Problem
 
 # A stream shows a map that is not finished yet this often.
@@ -32,14 +41,15 @@ PARTIAL_S = 0.5
 Key = Tuple[int, Chosen]
 
 
-def run_series(
-    model: Model, found: Findings, image: torch.Tensor, pace: Pace, prefixes: Prefixes
-) -> Iterator[Event]:
+def run_series(model: Model, found: Findings, image: torch.Tensor, pace: Pace) -> Iterator[Event]:
     """All that one row asks of series; `image` is its input [C, H, W]. The time limit is of all
-    walks together, for the worker has no more than that."""
+    walks together, for the worker has no more than that; unrolling the model, which takes seconds
+    once in the worker's life, is in nobody's budget."""
+    walks = walks_of(found.job)
+    model.unrolled.make(propagations_of(walks))
     started = time.perf_counter()
-    for walk, asks in walks_of(found.job).items():
-        walker = _Walker(model, found, image, walk, asks, prefixes)
+    for walk, asks in walks.items():
+        walker = _Walker(model, found, image, walk, asks)
         try:
             with contained(f"the series of {walker.methods} failed on this image") as failure:
                 yield from walker.run(pace, started)
@@ -60,10 +70,9 @@ class _Walker:
         image: torch.Tensor,
         walk: Walk,
         asks: Mapping[int, MapAsk],
-        prefixes: Prefixes,
     ) -> None:
-        self._prefixes = prefixes
         self._model = model
+        self._module = model.explaining([ask.layer for ask in asks.values() if ask.layer])
         self._found = found
         self._walk = walk
         self._asks = asks
@@ -83,13 +92,16 @@ class _Walker:
         if not self._open:
             return
         samples = self._walk.series.lay_out(self._source, dict(self._walk.params))
+        told = self._passes_made()
         self._begin(samples)
         shown = time.perf_counter()
         share = share_of(self._walk.count(self._source.input.shape), self._found.job.request.part)
         chunks = in_chunks(share, pace, self._model.device, partial(self._shoot, samples))
-        for indices, shots in chunks:
+        for _, shots in chunks:
             self._add(shots)
-            yield Progress(len(indices), self.methods)
+            made = self._passes_made()
+            yield Progress(made - told, self.methods)
+            told = made
             now = time.perf_counter()
             check_time((now - started) * 1000, self._found.job.time_limit_ms)
             if self._found.job.shows_partial_maps and now - shown > PARTIAL_S:
@@ -117,11 +129,7 @@ class _Walker:
                 self._drop((index, chosen), not_given(layer))
 
     def _begin(self, samples: Samples) -> None:
-        empty = None
-        if samples.baseline is not None:
-            tape = record(self._model.module, self._model.head, samples.baseline[None])
-            empty = self._model.classes.logits(tape.output)[0]
-            self._found.forwards += 1
+        empty = self._run_baseline(samples)
         for index, chosen in self._open:
             ask = self._asks[index]
             ends = Ends(
@@ -130,15 +138,31 @@ class _Walker:
             )
             self._tallies[index, chosen] = ask.method.run(self._source, samples, ends, ask.params)
 
+    def _run_baseline(self, samples: Samples) -> Optional[torch.Tensor]:
+        """The logits of where the series starts from, if it has a baseline."""
+        if samples.baseline is None:
+            return None
+        layer = self._walk.layer
+        tape = self._record_one(samples.baseline, () if layer is None else (layer,))
+        start = None if layer is None else tape.activation(layer)
+        if start is not None:
+            samples.start = start[0]
+            tape = self._record_one(self._source.input, replaced=self._in_layer(start))
+        return self._model.classes.logits(tape.output)[0]
+
+    def _record_one(self, image: torch.Tensor, *about: Any, **more: Any) -> Tape:
+        self._found.forwards += 1
+        return record(self._module, self._model.head, image[None], *about, **more)
+
     def _shoot(self, samples: Samples, indices: Sequence[int]) -> Dict[Key, Shot]:
         """One chunk forward, and back once for each target."""
+        if isinstance(samples, UnrolledSamples):
+            return self._propagate(samples, indices)
         inputs = samples.inputs(indices)
-        replaced = self._replaced(samples, indices)
-        run = inputs
-        if replaced and samples.one_input and self._prefixes.run_once(inputs[:1], replaced):
-            run = inputs[:1]
+        replaced = self._in_layer(samples.layer_values(indices))
+        run = inputs[:1] if self._runs_once(samples, inputs, replaced) else inputs
         tape = record(
-            self._model.module,
+            self._module,
             self._model.head,
             run,
             distinct(self._asks[i].layer for i, _ in self._open if self._asks[i].layer),
@@ -157,8 +181,33 @@ class _Walker:
                 shots[key] = Shot(indices, inputs, scores, **self._read(key, tape, gradients))
         return shots
 
-    def _replaced(self, samples: Samples, indices: Sequence[int]) -> Optional[Replaced]:
-        values, layer = samples.layer_values(indices), self._walk.layer
+    def _propagate(self, samples: UnrolledSamples, indices: Sequence[int]) -> Dict[Key, Shot]:
+        """One chunk through the model unrolled, anew for each target."""
+        series, classes = self._walk.series, self._model.classes
+        assert isinstance(series, UnrolledSeries)
+        unrolled = self._model.unrolled.by(series.propagation)
+        forwards, backwards = series.each
+        inputs = samples.inputs(indices)
+        shots: Dict[Key, Shot] = {}
+        for target in distinct(chosen for _, chosen in self._open):
+            found = samples.relevance(unrolled, indices, weights_of([target], classes))
+            self._found.forwards += forwards * len(indices)
+            self._found.backwards += backwards * len(indices)
+            for key in [key for key in self._open if key[1] == target]:
+                shots[key] = Shot(indices, inputs, found.scores, relevance=found.values)
+        return shots
+
+    def _runs_once(
+        self, samples: Samples, inputs: torch.Tensor, replaced: Optional[Replaced]
+    ) -> bool:
+        """Whether what lies before the layer does not differ from image to image."""
+        if replaced is None or not samples.one_input:
+            return False
+        model = self._model
+        return model.prefixes.run_once(self._module, model.head, inputs[:1], replaced)
+
+    def _in_layer(self, values: Optional[torch.Tensor]) -> Optional[Replaced]:
+        layer = self._walk.layer
         if values is None or layer is None:
             return None
         return Replaced(layer.module, self._found.calls[layer], values)
@@ -211,6 +260,9 @@ class _Walker:
                 self._drop(key, failure.problem)
             elif key in self._found.maps:
                 yield Partial(self._found, *key)
+
+    def _passes_made(self) -> int:
+        return self._found.forwards + self._found.backwards
 
     def _name(self, key: Key) -> str:
         return self._asks[key[0]].method.name

@@ -24,12 +24,15 @@ from servelens.engine.folder.digest import folder_digest
 from servelens.engine.folder.loading import ModelLoadError, load_module
 from servelens.engine.head import Head
 from servelens.engine.jobs import Job
+from servelens.engine.kit import Propagation
 from servelens.engine.layers import Catalogue
 from servelens.engine.model import example_input, make_model, weights_digest
 from servelens.engine.plan import Plan
 from servelens.engine.survey import survey
 from servelens.engine.targets import Classes
-from servelens.engine.thrift import most_passes
+from servelens.engine.thrift import passes_of_job
+from servelens.engine.trust import most_passes
+from servelens.engine.unrolling import why_not
 from servelens.protocol import (
     Document,
     ModelRef,
@@ -62,13 +65,13 @@ class Session:
         self._capability = with_worker_facts(capability, digest, limits, device)
         self._ref = ModelRef(card.name, card.version, digest)
         self.model = make_model(module, head, card, device, dtype)
-        self._plan = Plan(self.model)
+        self._plan = Plan(self.model, [layer["name"] for layer in capability["layers"]])
         self._desk = Desk(
             card.input,
             module,
             self.model.classes,
             Catalogue(capability["layers"]),
-            capability,
+            self._capability,
             read_explain(capability["default_plan"]) or (),
             limits,
         )
@@ -137,10 +140,10 @@ class Session:
             return as_problem(error, "the answer could not be written")
 
     def _frames(self, job: Job) -> Iterator[Mapping[str, Any]]:
-        done, total = 0, most_passes(job)
+        done, total = 0, sum(passes_of_job(job)) + most_passes(job)
         for event in self._plan.run([job]):
             if isinstance(event, Progress):
-                done += event.passes
+                done = min(done + event.passes, total)  # what memory ran out for is run again
                 yield {"frame": "progress", "done": done, "total": total, "text": event.text}
             elif isinstance(event, Partial) and event.is_map:
                 position = map_position(event.findings, event.ask, event.chosen)
@@ -163,7 +166,9 @@ def survey_model(module: nn.Module, card: Card) -> Dict[str, Any]:
             f"the labels name {len(classes.labels)} classes, the model answers {classes.count}"
         )
     parameters = sum(parameter.numel() for parameter in module.parameters())
-    capability = describe(card, found, classes, parameters)
+    example = example_input(card)
+    unrolls = {kind: why_not(kind, module, found.head, example) for kind in Propagation}
+    capability = describe(card, found, classes, parameters, unrolls)
     _check_defaults(capability)
     return capability
 

@@ -7,7 +7,7 @@ was measured when the model was loaded.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Dict, Mapping
+from typing import Any, Dict, Mapping, Tuple
 
 from servelens.engine.budget import check_compute
 from servelens.engine.jobs import Job, MapAsk
@@ -39,21 +39,23 @@ class Rates:
 
     def estimate(self, job: Job) -> Estimate:
         fixed = self.forward_ms * (1 + BACKWARD * job.most_backwards) if job.has_image else 0.0
-        for asked in job.further:
-            forwards, backwards = asked.passes
-            fixed += self.forward_in_chunk_ms * (forwards + BACKWARD * backwards)
-        series = 0.0
-        for walk, asks in walks_of(job).items():
-            forwards, backwards = passes_of(walk, asks, job)
-            series += self.forward_in_chunk_ms * (forwards + BACKWARD * backwards)
-        return Estimate(fixed, series)
+        fixed += sum(self.in_chunks_ms(*asked.passes) for asked in job.further)
+        return Estimate(fixed, self.in_chunks_ms(*_of_series(job)))
+
+    def in_chunks_ms(self, forwards: int, backwards: int) -> float:
+        return self.forward_in_chunk_ms * (forwards + BACKWARD * backwards)
 
 
-def most_passes(job: Job) -> int:
+def passes_of_job(job: Job) -> Tuple[int, int]:
     """Images through the model and back for one job, at most."""
-    own = [passes_of(walk, asks, job) for walk, asks in walks_of(job).items()]
-    own += [asked.passes for asked in job.further]
-    return 1 + job.most_backwards + sum(forwards + backs for forwards, backs in own)
+    own = [_of_series(job), *(asked.passes for asked in job.further)]
+    forwards, backwards = (sum(passes) for passes in zip(*own))
+    return 1 + forwards, job.most_backwards + backwards
+
+
+def _of_series(job: Job) -> Tuple[int, int]:
+    each = [passes_of(walk, asks, job) for walk, asks in walks_of(job).items()]
+    return sum(forwards for forwards, _ in each), sum(backwards for _, backwards in each)
 
 
 def within_budget(job: Job, rates: Rates) -> Job:

@@ -7,10 +7,10 @@ conductance of three layers are one walk along the path.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
 from servelens.engine.jobs import Job, MapAsk, distinct
-from servelens.engine.kit import Reads, Series, Shape
+from servelens.engine.kit import Propagation, Reads, Series, Shape, propagation_of
 from servelens.engine.layers import LayerRef
 
 
@@ -45,6 +45,12 @@ def walks_of(job: Job) -> Dict[Walk, Dict[int, MapAsk]]:
     return found
 
 
+def propagations_of(walks: Iterable[Walk]) -> Tuple[Propagation, ...]:
+    """For which the model has to be unrolled."""
+    found = (propagation_of(walk.series) for walk in walks)
+    return distinct(propagation for propagation in found if propagation is not None)
+
+
 def reads_of(asks: Mapping[int, MapAsk]) -> Reads:
     """What they read of each image, together."""
     reads = Reads.NOTHING
@@ -63,5 +69,5 @@ def passes_of(walk: Walk, asks: Mapping[int, MapAsk], job: Job) -> Tuple[int, in
     """Images forward and back that the walk takes at most."""
     images = len(share_of(walk.count(job.image_shape), job.request.part))
     targets = sum(rule.count for rule in distinct(r for ask in asks.values() for r in ask.rules))
-    back = images * targets if reads_of(asks) & Reads.GRADIENT else 0
-    return images + walk.series.scored_ends(dict(walk.params)), back
+    back = bool(reads_of(asks) & Reads.GRADIENT)
+    return walk.series.passes(dict(walk.params), images, targets, back=back)

@@ -19,6 +19,8 @@ from servelens.protocol.document import (
     Statistics,
     TargetRef,
     TheoreticalField,
+    TrustCard,
+    TrustCurves,
     Weights,
     WeightStatistics,
     to_wire,
@@ -29,6 +31,7 @@ from servelens.protocol.inquiries import (
     RankRequest,
     WeightsRequest,
 )
+from servelens.protocol.pictures import Drawing, picture_of_text
 from servelens.protocol.problem import (
     STATUS,
     Problem,
@@ -39,6 +42,7 @@ from servelens.protocol.problem import (
     shorten,
 )
 from servelens.protocol.request import (
+    FILE_KEYS,
     IMAGE_FIELDS,
     KEYS,
     ActivationsRequest,
@@ -54,6 +58,7 @@ from servelens.protocol.vocabulary import TargetValue
 VERSION = 1
 
 __all__ = [
+    "FILE_KEYS",
     "IMAGE_FIELDS",
     "KEYS",
     "STATUS",
@@ -69,6 +74,7 @@ __all__ = [
     "ClassRef",
     "Cost",
     "Document",
+    "Drawing",
     "FieldRequest",
     "Histogram",
     "InputRef",
@@ -85,10 +91,13 @@ __all__ = [
     "TargetRef",
     "TargetValue",
     "TheoreticalField",
+    "TrustCard",
+    "TrustCurves",
     "WeightStatistics",
     "Weights",
     "WeightsRequest",
     "did_you_mean",
+    "picture_of_text",
     "place",
     "problem",
     "read_explain",

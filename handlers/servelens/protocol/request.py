@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Dict, FrozenSet, Mapping, Optional, Tuple, Union
+from typing import Any, Dict, Mapping, Optional, Tuple, Union
 
 from servelens.protocol.inquiries import (
     ABLATE,
@@ -24,6 +24,7 @@ from servelens.protocol.inquiries import (
     read_rank,
     read_weights,
 )
+from servelens.protocol.pictures import Drawing
 from servelens.protocol.problem import did_you_mean, place, problem, shorten
 from servelens.protocol.shapes import (
     Choice,
@@ -32,6 +33,7 @@ from servelens.protocol.shapes import (
     Integer,
     ListOf,
     Number,
+    Png,
     Record,
     Shape,
     Text,
@@ -66,7 +68,6 @@ class Key:
     default: Any
     help: str
     comma_list: bool = False
-    answered: bool = True
 
 
 KEYS: Tuple[Key, ...] = (
@@ -97,13 +98,20 @@ KEYS: Tuple[Key, ...] = (
     Key("ablate", ABLATE, None, "channels to silence or scale, applied together"),
     Key("rank_channels", RANK_CHANNELS, None, "a layer's channels by their effect on a class"),
     Key("receptive_field", RECEPTIVE_FIELD, None, "what one unit sees"),
-    Key("trust", Either(Flag(), Choice(("full",))), False, "evidence on each map", answered=False),
-    Key("mask", Text(), None, "where the true cause is known", answered=False),
+    Key(
+        "trust",
+        Either(Flag(), Choice(("full",))),
+        False,
+        "evidence on each map; true keeps to 100 images a map, full makes every check",
+    ),
+    Key("mask", Png(), None, "where the true cause is known to be; black is elsewhere"),
     Key("part", PART, None, "a share of a perturbation method's work, to be added up"),
-    Key("render", Flag(), False, "ready-made overlay pictures", answered=False),
+    Key("render", Flag(), False, "a ready-made picture with each map, laid over the photo"),
 )
 KEY_BY_NAME: Mapping[str, Key] = {key.name: key for key in KEYS}
 IMAGE_FIELDS = ("image", "data", "body")
+# Keys whose value may be a file part of a form.
+FILE_KEYS = tuple(key.name for key in KEYS if isinstance(key.shape, Png))
 
 
 @dataclass(frozen=True)
@@ -145,7 +153,9 @@ class Request:
     seed: int = 0
     id: Optional[str] = None
     part: Optional[Tuple[int, int]] = None
-    unanswered: FrozenSet[str] = frozenset()
+    mask: Optional[Drawing] = None
+    render: bool = False
+    trust: Union[bool, str] = False
     weights: Optional[WeightsRequest] = None
     ablate: Tuple[AblateRequest, ...] = ()
     rank_channels: Optional[RankRequest] = None
@@ -154,8 +164,8 @@ class Request:
     @property
     def needs_image(self) -> bool:
         """Not for weights alone: they are the same for every photo."""
-        alone = (self.top_k, self.activations, self.rank_channels, self.receptive_field)
-        asks_more = self.explain != () or bool(self.ablate) or alone != (None,) * len(alone)
+        more = (self.top_k, self.activations, self.rank_channels, self.receptive_field, self.mask)
+        asks_more = self.explain != () or bool(self.ablate) or more != (None,) * len(more)
         return self.weights is None or asks_more
 
 
@@ -179,6 +189,14 @@ def read_request(
     if read.get("stream") and read.get("format") == "npz":
         raise problem("bad_value", "a stream is JSON lines and cannot be npz", where="format")
     part = _part(read.get("part"))
+    trust = read.get("trust", False)
+    if trust and part is not None:
+        raise problem(
+            "bad_value",
+            "a trust card is of a whole map, and a part is a share of one",
+            hint="leave out trust or part",
+            where="trust",
+        )
     return Request(
         image=image,
         top_k=read.get("top_k"),
@@ -194,11 +212,13 @@ def read_request(
         seed=read.get("seed", 0),
         id=read.get("id"),
         part=part,
+        mask=read.get("mask"),
+        render=read.get("render", False),
+        trust=trust,
         weights=read_weights(read.get("weights")),
         ablate=read_ablate(read.get("ablate")),
         rank_channels=read_rank(read.get("rank_channels")),
         receptive_field=read_field(read.get("receptive_field")),
-        unanswered=frozenset(n for n, v in read.items() if not KEY_BY_NAME[n].answered and v),
     )
 
 

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import nn
 
+from servelens.engine.fast import Predictor
 from servelens.engine.session import Session
 
 
@@ -42,37 +44,50 @@ def state_of(module: nn.Module) -> dict[str, Any]:
 
 @dataclass
 class Passes:
-    """Images that went forward and backward; a backward counts those that have a score in it."""
+    """Images that went forward and backward: as many as came out, where fewer went in and were
+    joined by others on the way. A backward counts those that have a score in it."""
 
     predicted: list[int] = field(default_factory=list)
     forwards: list[int] = field(default_factory=list)
     backwards: list[int] = field(default_factory=list)
 
 
+def both_of(session: Session) -> nn.ModuleList:
+    """The model and its twin, where it has one: a pass may go through either."""
+    return nn.ModuleList(dict.fromkeys((session.model.module, session.model.twin.module)))
+
+
 @contextmanager
 def counted(session: Session) -> Iterator[Passes]:
-    """Counts at the doors of the real modules: the one that predicts and the one that explains."""
+    """Counts at the doors of the real modules, those unrolled so far among them, and tells by who
+    came in what the pass is for."""
     passes = Passes()
+    predict, predicting = Predictor.__call__, []
 
-    def explained(module: nn.Module, inputs: Any) -> None:
-        passes.forwards.append(len(inputs[0]))
+    def as_predictor(predictor: Predictor, batch: torch.Tensor) -> torch.Tensor:
+        predicting.append(predictor)
+        try:
+            return predict(predictor, batch)
+        finally:
+            predicting.pop()
 
-    def predicted(module: nn.Module, inputs: Any) -> None:
-        passes.predicted.append(len(inputs[0]))
+    def entered(module: nn.Module, inputs: Any) -> None:
+        (passes.predicted if predicting else passes.forwards).append(len(inputs[0]))
 
     def answered(module: nn.Module, inputs: Any, output: torch.Tensor) -> None:
+        counts = passes.predicted if predicting else passes.forwards
+        counts[-1] = max(counts[-1], len(output))
         if output.requires_grad:
             output.register_hook(
                 lambda gradient: passes.backwards.append(int(gradient.any(dim=1).sum()))
             )
 
-    handles = [
-        session.model.module.register_forward_pre_hook(explained),
-        session.model.module.register_forward_hook(answered),
-        session.model.predictor._module.register_forward_pre_hook(predicted),
-    ]
+    doors = [*both_of(session), *session.model.unrolled._made.values()]
+    handles = [door.register_forward_pre_hook(entered) for door in doors]
+    handles += [door.register_forward_hook(answered) for door in doors]
     try:
-        yield passes
+        with mock.patch.object(Predictor, "__call__", as_predictor):
+            yield passes
     finally:
         for handle in handles:
             handle.remove()

@@ -40,8 +40,8 @@ class AblationAsk(Further):
         self, model: Model, found: Findings, image: torch.Tensor, pace: Pace, started: float
     ) -> Iterator[Event]:
         edits = [_placed(edit, layer, found) for layer, edit in self.edits]
-        with ablated(model.module, edits):
-            output = record(model.module, model.head, image[None]).output
+        with ablated(model.explaining(self.layers), edits) as module:
+            output = record(module, model.head, image[None]).output
         found.forwards += 1
         logits = model.classes.logits(output.float())
         (after,) = model.classes.ranked(logits, found.job.top_k)

@@ -82,7 +82,7 @@ class FieldAsk(Further):
         )
 
     def _by_gradient(self, model: Model, found: Findings, image: torch.Tensor) -> Iterator[Event]:
-        value, gradient = neuron_gradient(model.module, image, self._neuron(found))
+        value, gradient = neuron_gradient(model.explaining(self.layers), image, self._neuron(found))
         found.forwards += 1
         if gradient is None:
             raise ProblemError(cut_off("the input", of=f"this unit of {self.layer}"))
@@ -97,8 +97,10 @@ class FieldAsk(Further):
         row, column = neuron.position
         whole = float(found.activations[self.layer][neuron.channel, row, column])
 
+        module = model.explaining(self.layers)
+
         def run(windows: List[Region]) -> List[float]:
-            return neuron_values(model.module, covered(image, windows), neuron).tolist()
+            return neuron_values(module, covered(image, windows), neuron).tolist()
 
         for windows, values in in_chunks(self._windows(), pace, model.device, run):
             found.forwards += len(windows)

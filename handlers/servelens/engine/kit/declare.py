@@ -86,8 +86,8 @@ class Method:
         """Images forward and back for a first target, beside the forward that all share."""
         if self.series is not None:
             count = self.series.count(params, image, layer)
-            back = count if self.reads_each & Reads.GRADIENT else 0
-            return count + self.series.scored_ends(params), back
+            back = bool(self.reads_each & Reads.GRADIENT)
+            return self.series.passes(params, count, 1, back=back)
         plain = bool(self.reads & (Reads.LAYER_GRADIENT | Reads.INPUT_GRADIENT))
         return 0, plain + bool(self.reads & Reads.RULED_GRADIENT)
 

@@ -44,6 +44,8 @@ class Samples(ABC):
     one_input: ClassVar[bool] = False
     # An image whose score the tallies need besides the row's own: what the path starts from.
     baseline: Optional[torch.Tensor] = None
+    # What the explained layer gives for it, known before the first image is run.
+    start: Optional[torch.Tensor] = None
 
     @abstractmethod
     def inputs(self, indices: Sequence[int]) -> torch.Tensor:
@@ -73,8 +75,15 @@ class Series(ABC):
         """The row's images; nothing is run yet."""
 
     def scored_ends(self, params: Mapping[str, Any]) -> int:
-        """Images besides those counted: 1 where the samples have a baseline."""
+        """Images besides those counted: 1 where the samples have a baseline, 2 where what a layer
+        gives for that is put into it."""
         return 0
+
+    def passes(
+        self, params: Mapping[str, Any], images: int, targets: int, *, back: bool
+    ) -> Tuple[int, int]:
+        """Images forward and back for so many of its images; `back` where gradients are read."""
+        return images + self.scored_ends(params), images * targets if back else 0
 
     def thin(
         self, params: Mapping[str, Any], most: int, image: Shape, layer: Optional[Shape]
@@ -91,7 +100,8 @@ class Series(ABC):
 
 @dataclass(frozen=True)
 class Ends:
-    """The score of the row's own image, and of the samples' baseline where they have one."""
+    """The score of the row's own image, and of the samples' baseline where they have one: where the
+    images differ in the layer alone, of the image with what the layer gives for the baseline."""
 
     whole: float
     empty: Optional[float] = None
@@ -107,6 +117,7 @@ class Shot:
     input_gradient: Optional[torch.Tensor] = None
     activation: Optional[torch.Tensor] = None
     layer_gradient: Optional[torch.Tensor] = None
+    relevance: Optional[torch.Tensor] = None
 
 
 class Tally(ABC):

@@ -8,12 +8,12 @@ raises an error, or answers with numbers that mean nothing.
 from __future__ import annotations
 
 import copy
-from typing import Callable, Optional
+from typing import Callable, Dict, Optional, Tuple
 
 import torch
 from torch import fx, nn
 
-from servelens.engine.folding import TOLERANCE, difference, fold_norms
+from servelens.engine.folding import TOLERANCE, difference, fold_norms, with_shared_weights
 from servelens.engine.head import Head, HeadTap
 from servelens.engine.state import borrowed, random_numbers_kept
 from servelens.engine.unrolled.calls import NotUnrolledError
@@ -29,21 +29,51 @@ class AnswersDifferError(NotUnrolledError):
 
 
 def unroll(module: nn.Module, head: Head, example: torch.Tensor, *, for_lrp: bool) -> nn.Module:
-    """A copy for DeepLift or for LRP that gives the logits, whatever the model ends in. Its forward
-    pass is the model's, its gradients are the method's own.
+    """A model for DeepLift or for LRP that gives the logits, whatever the module ends in. Its
+    forward pass is the module's, its gradients are the method's own.
 
-    Built and judged on the CPU, where float32 is exact, and left on the module's device.
+    Built and judged on the CPU, where float32 is exact, and left on the module's device, where
+    the weights that no folding has changed are the module's own memory.
     """
     device = next(module.parameters(), example).device
-    with torch.inference_mode(False):
-        original, example = copy.deepcopy(module).cpu(), example.detach().cpu()
-    with torch.inference_mode(False), random_numbers_kept(device), borrowed(original):
-        if not for_lrp:
-            return _unrolled(original, head, example, pair_differences).to(device)
-        try:
-            return _unrolled(original, head, example, conserve_relevance, fold_norms).to(device)
-        except AnswersDifferError:  # a norm of next to no variance makes rounding errors large
-            return _unrolled(original, head, example, conserve_relevance).to(device)
+    with torch.inference_mode(False), random_numbers_kept(device):
+        original, lent = _beside(module)
+        rewritten = _for_lrp if for_lrp else _for_deep_lift
+        with borrowed(original):
+            candidate = rewritten(original, head, example.detach().cpu())
+        _give_back(candidate, lent)
+        return candidate.to(device)
+
+
+def _for_deep_lift(original: nn.Module, head: Head, example: torch.Tensor) -> nn.Module:
+    return _unrolled(original, head, example, pair_differences)
+
+
+def _for_lrp(original: nn.Module, head: Head, example: torch.Tensor) -> nn.Module:
+    try:
+        return _unrolled(original, head, example, conserve_relevance, fold_norms)
+    except AnswersDifferError:  # a norm of next to no variance makes rounding errors large
+        return _unrolled(original, head, example, conserve_relevance)
+
+
+def _beside(module: nn.Module) -> Tuple[nn.Module, Dict[torch.Tensor, torch.Tensor]]:
+    """The module on the CPU with flags and buffers of its own, whose weights are the module's where
+    that is on the CPU too; and for each weight the module's own."""
+    lent = {own: _frozen(own.detach().cpu()) for own in module.parameters()}
+    beside = copy.deepcopy(module, {id(own): weight for own, weight in lent.items()}).cpu()
+    return beside, {weight: _frozen(own.detach()) for own, weight in lent.items()}
+
+
+def _give_back(candidate: nn.Module, lent: Dict[torch.Tensor, torch.Tensor]) -> None:
+    """Weights that are still as they were lent become the module's own again."""
+    for part in candidate.modules():
+        for name, weight in list(part.named_parameters(recurse=False)):
+            if weight in lent:
+                setattr(part, name, lent[weight])
+
+
+def _frozen(values: torch.Tensor) -> nn.Parameter:
+    return nn.Parameter(values, requires_grad=False)
 
 
 def _unrolled(
@@ -54,7 +84,7 @@ def _unrolled(
     fold: Optional[Callable[[nn.Module], None]] = None,
 ) -> nn.Module:
     try:
-        traced = fx.symbolic_trace(copy.deepcopy(original))
+        traced = fx.symbolic_trace(with_shared_weights(original))
     except Exception as error:  # a model's own code can fail in any way on stand-ins for tensors
         raise NotUnrolledError(
             f"torch.fx cannot follow the model's code ({type(error).__name__}: {error})"

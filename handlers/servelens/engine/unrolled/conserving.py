@@ -70,6 +70,7 @@ _REARRANGING = frozenset(
         "cat",
         "channel_shuffle",
         "chunk",
+        "clone",
         "concat",
         "contiguous",
         "flatten",

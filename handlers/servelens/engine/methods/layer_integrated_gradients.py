@@ -1,0 +1,44 @@
+"""Layer integrated gradients: what each unit adds on the way from its value for a baseline."""
+
+from __future__ import annotations
+
+import torch
+
+from servelens.engine.kit import LayerPathSum, Map, Reads, Shot, attribution
+from servelens.engine.series.layer_path import LAYER_PATH, LayerPathSamples
+
+
+@attribution(
+    name="layer_integrated_gradients",
+    title="Layer integrated gradients",
+    family="layer",
+    scope="layer",
+    signed=True,
+    series=LAYER_PATH,
+    reads_each=Reads.LAYER_GRADIENT,
+    needs_layer_map=True,
+    complete=True,
+    paper="https://arxiv.org/abs/1703.01365",
+)
+class LayerIntegratedGradients(LayerPathSum):
+    """The score's gradient along the way of the layer's output, times the way, over channels.
+
+    With s the class score and the layer's output A for the image and B for a baseline,
+    M(h, w) = Σ_c (A - B) · ∫ ∂s / ∂A (B + a (A - B)) da, with the image before the layer all the
+    while. So Σ M is what the score gains when the layer gives A instead of B, but for the steps'
+    coarseness, which `convergence_delta` tells. Sundararajan et al., 2017.
+    """
+
+    samples: LayerPathSamples
+
+    def step(self, shot: Shot) -> torch.Tensor:
+        gradient = shot.layer_gradient
+        assert gradient is not None
+        weights = self.samples.at(self.samples.weights, shot.indices, gradient.dim())
+        return (gradient * weights).sum(dim=0) * self.samples.layer_way
+
+    def map(self) -> Map:
+        found = super().map()
+        assert self.ends.empty is not None
+        delta = float(found.values.double().sum()) - (self.ends.whole - self.ends.empty)
+        return Map(found.values, found.signed, delta=delta)
