@@ -99,7 +99,7 @@ def test_methods_stand_beside_each_other_with_a_form_each(page: Page) -> None:
     page.goto("/")
     explained(page)
     page.get_by_role("textbox", name="Methods").click()
-    page.get_by_role("option", name="Integrated gradients").click()
+    page.get_by_role("option", name="Integrated gradients", exact=True).click()
     panels = page.locator(".panel")
     expect(panels).to_have_count(2)
     steps = page.get_by_role("textbox", name="steps")
