@@ -1,6 +1,6 @@
 """The dashboard over a real TorchServe with the demo's models, in a real Chromium.
 
-One of each lasts for the session, and every test has a browser window of its own. Whatever a test
+The servers last for the session, and every test has a browser window of its own. Whatever a test
 does, the console has no error and nothing leaves this machine.
 """
 
@@ -26,13 +26,19 @@ WIDE = {"width": 1280, "height": 860}
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
+def chromium_path() -> str:
     path = next(filter(None, map(shutil.which, CHROMIUMS)), None)
     if path is None:
         pytest.skip("no Chromium: install the package chromium, or run scripts/test as root")
+    return path
+
+
+@pytest.fixture(scope="module")
+def chromium(chromium_path: str) -> Iterator[Browser]:
+    """Anew for each module: while Playwright is there no test elsewhere can have an event loop."""
     with sync_playwright() as playwright:
         # Its sandbox needs what containers do not give, and it sees no page but ours.
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=chromium_path, args=["--no-sandbox"])
         yield browser
         browser.close()
 
@@ -47,8 +53,8 @@ def store(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def torchserve(chromium: Browser, root: Path, store: Path) -> Iterator[TorchServe]:
-    """After Chromium, for without it nothing need be started."""
+def torchserve(chromium_path: str, root: Path, store: Path) -> Iterator[TorchServe]:
+    """After Chromium was found, for without it nothing need be started."""
     models = [Model(f"{name}.mar", name, workers=1) for name in MODELS]
     with TorchServe(store, models, config=root / "config.properties") as server:
         yield server

@@ -15,11 +15,13 @@ Method = Mapping[str, Any]
 LAYER = "@layer"
 ON, OFF = "on", "off"
 NUMBERS = ("integer", "number")
+# A picture is no part of an address, and the address is all that a page knows.
+DRAWING = "image/png"
 
 
 def method_form(view: View, entry: Entry, method: Method, layers: Sequence[str]) -> html.Div:
     """`layers` are those that it can be asked at."""
-    fields = [_field(entry, param) for param in method["params"]]
+    fields = [_field(entry, param) for param in method["params"] if param["type"] != DRAWING]
     if method["scope"] == "layer":
         fields.insert(0, _layer_field(entry, layers, view.layer))
     others = tuple(other for other in view.methods if other != entry)
