@@ -13,7 +13,8 @@ PHOTO = photo(0)
 
 
 def test_all_methods_answer_together(lens: Lens) -> None:
-    document = lens.document(form(PHOTO, explain=list(METHODS), target=[1, 4]))
+    everything = {"explain": list(METHODS), "target": [1, 4], "format": "npz"}
+    document = lens.document(form(PHOTO, **everything))
     found = document["attributions"]
     assert [entry["method"] for entry in found] == [name for name in METHODS for _ in range(2)]
     for entry in found:
