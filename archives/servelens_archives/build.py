@@ -25,8 +25,17 @@ RECIPES = ARCHIVES / "recipes"
 STORE = ARCHIVES / "store"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    asked = _parser().parse_args(arguments)
+def run(arguments: Sequence[str] | None = None, prog: str = "scripts/build") -> int:
+    """`main` as a command of its own: a signal that ends it lets nothing lie about."""
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        return main(arguments, prog)
+    except KeyboardInterrupt:
+        return 130
+
+
+def main(arguments: Sequence[str] | None = None, prog: str = "scripts/build") -> int:
+    asked = _parser(prog).parse_args(arguments)
     screen = Console(stderr=True, highlight=False)
     failed = 0
     for name in asked.recipes:
@@ -69,9 +78,9 @@ def _build_one(name: str, asked: argparse.Namespace, screen: Console) -> Path:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="build",
+        prog=prog,
         description="Build archives from recipes.",
         epilog=f"Recipes by name: {', '.join(recipe_names())}.",
     )
@@ -111,8 +120,4 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _stop)
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    sys.exit(run())

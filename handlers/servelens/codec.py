@@ -1,4 +1,4 @@
-"""Documents as bytes: tensors as base64 inside JSON, or as plain arrays in an npz.
+"""Documents as bytes: tensors and pictures as base64 inside JSON, or as plain arrays in an npz.
 
 Packing is separate from writing because a document says how long its own packing took.
 """
@@ -9,7 +9,7 @@ import base64
 import io
 import json
 import zipfile
-from typing import Any, Dict, Mapping
+from typing import Any, Dict, Mapping, Union
 
 import numpy as np
 
@@ -26,22 +26,26 @@ HALF_RANGE = (6.2e-5, 65504.0)
 def pack_json(document: Any, dtype: str = "auto") -> Any:
     """The document as JSON values, each tensor an object with its bytes in base64."""
 
-    def pack(array: np.ndarray, path: str) -> Dict[str, Any]:
-        data = base64.b64encode(_wire_array(array, dtype).tobytes()).decode("ascii")
-        return {**_describe(array, dtype), "data": data}
+    def pack(value: Union[np.ndarray, bytes], path: str) -> Any:
+        if isinstance(value, bytes):
+            return _base64(value)
+        return {**_describe(value, dtype), "data": _base64(_wire_array(value, dtype).tobytes())}
 
-    return _replace_arrays(to_wire(document), pack, "")
+    return _replace_binary(to_wire(document), pack, "")
 
 
 def pack_npz(document: Any, dtype: str = "auto") -> tuple[Any, Dict[str, np.ndarray]]:
-    """The document with each tensor named, and the arrays under those names."""
+    """The document with each tensor and picture named, and the arrays under those names."""
     arrays: Dict[str, np.ndarray] = {}
 
-    def pack(array: np.ndarray, path: str) -> Dict[str, Any]:
-        arrays[path] = _wire_array(array, dtype)
-        return {**_describe(array, dtype), "array": path}
+    def pack(value: Union[np.ndarray, bytes], path: str) -> Any:
+        if isinstance(value, bytes):
+            arrays[path] = np.frombuffer(value, dtype=np.uint8)
+            return {"array": path}
+        arrays[path] = _wire_array(value, dtype)
+        return {**_describe(value, dtype), "array": path}
 
-    return _replace_arrays(to_wire(document), pack, ""), arrays
+    return _replace_binary(to_wire(document), pack, ""), arrays
 
 
 def write_json(packed: Any) -> bytes:
@@ -61,7 +65,7 @@ def write_npz(packed: Any, arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def read_json(body: bytes) -> Any:
-    """The document with its tensors as float32 arrays."""
+    """The document with its tensors as float32 arrays; pictures are base64, by either way."""
     return _restore(json.loads(body), {})
 
 
@@ -102,13 +106,17 @@ def _describe(array: np.ndarray, dtype: str) -> Dict[str, Any]:
     }
 
 
-def _replace_arrays(value: Any, pack: Any, path: str) -> Any:
-    if isinstance(value, np.ndarray):
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def _replace_binary(value: Any, pack: Any, path: str) -> Any:
+    if isinstance(value, (np.ndarray, bytes)):
         return pack(value, path)
     if isinstance(value, dict):
-        return {k: _replace_arrays(v, pack, f"{path}/{k}" if path else k) for k, v in value.items()}
+        return {k: _replace_binary(v, pack, f"{path}/{k}" if path else k) for k, v in value.items()}
     if isinstance(value, list):
-        return [_replace_arrays(v, pack, f"{path}/{i}") for i, v in enumerate(value)]
+        return [_replace_binary(v, pack, f"{path}/{i}") for i, v in enumerate(value)]
     return value
 
 
@@ -116,6 +124,8 @@ def _restore(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
     if isinstance(value, dict):
         if {"dtype", "shape", "min", "max"} <= value.keys():
             return _restore_tensor(value, arrays)
+        if value.keys() == {"array"}:
+            return _base64(arrays[value["array"]].tobytes())
         return {key: _restore(item, arrays) for key, item in value.items()}
     if isinstance(value, list):
         return [_restore(item, arrays) for item in value]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from servelens.engine.methods import METHODS
+from servelens.engine.trust import CHECKS
 from servelens.protocol import KEYS, STATUS
 from servelens.protocol.schema import document_schema, problem_schema, request_schema
 
@@ -46,7 +47,12 @@ def wanted() -> dict[Path, str]:
         "problem": problem_schema(),
     }
     files = {SCHEMAS / f"{name}.json": _json(schema) for name, schema in schemas.items()}
-    tables = {"methods": method_table(), "keys": key_table(), "problems": problem_table()}
+    tables = {
+        "methods": method_table(),
+        "keys": key_table(),
+        "problems": problem_table(),
+        "trust": trust_table(),
+    }
     for path in (ROOT / "README.md", ROOT / "docs" / "protocol.md"):
         files[path] = _with_tables(_read(path), tables)
     return files
@@ -79,6 +85,24 @@ def key_table() -> str:
                 "yes" if key.answered else "not yet: `unsupported`",
             )
             for key in KEYS
+        ),
+    )
+
+
+def trust_table() -> str:
+    return _table(
+        ("numbers", "from", "to", "better", "hold it against", "what it says"),
+        (
+            (
+                f"`{number.name}`",
+                f"{number.min:g}",
+                "upwards" if number.max is None else f"{number.max:g}",
+                number.better or "",
+                number.against,
+                check.summary,
+            )
+            for check in CHECKS
+            for number in check.numbers
         ),
     )
 

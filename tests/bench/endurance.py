@@ -37,7 +37,7 @@ MIX: tuple[dict[str, Any], ...] = (
 def run(setting: Setting) -> Report:
     setting.build("shapes-clean")
     with setting.serving(Model("shapes-clean.mar", "shapes", workers=1)) as (_, server):
-        process = psutil.Process(int(server.workers("shapes")[0]["pid"]))
+        process = psutil.Process(server.describe("shapes").workers[0].pid)
         sizes = []
         for keys in _mix():
             try:
@@ -73,5 +73,5 @@ def _hooks_left(setting: Setting) -> int:
         plain = {name: value for name, value in keys.items() if name != "format"}
         (answer,) = session.run([read_request(plain, photo())])
         assert not isinstance(answer, Problem) or answer.type == "unknown_method", answer
-    modules = session.model.module.modules()
+    modules = {*session.model.module.modules(), *session.model.twin.module.modules()}
     return sum(len(module._forward_hooks) + len(module._backward_hooks) for module in modules)

@@ -26,8 +26,8 @@ def run(setting: Setting) -> Report:
     with setting.serving(*single) as (_, server):
         worst = _largest_difference(server)
         latency = compare(
-            lambda: server.predict("lens", photo()),
-            lambda: server.predict("stock", photo()),
+            lambda: server.classify("lens", photo()),
+            lambda: server.classify("stock", photo()),
             pairs=setting.pairs(120),
             warm_up=10,
         )
@@ -43,7 +43,7 @@ def run(setting: Setting) -> Report:
 
 
 def _largest_difference(server: Server) -> float:
-    ours, theirs = server.predict("lens", photo()), server.predict("stock", photo())
+    ours, theirs = server.classify("lens", photo()), server.classify("stock", photo())
     return max(abs(a - b) for a, b in zip(ours.values(), theirs.values(), strict=True))
 
 
@@ -54,7 +54,7 @@ def _load(running: TorchServe, model: str) -> Callable[[], None]:
 
     def ask(server: Server) -> None:
         for _ in range(CALLS_PER_CLIENT):
-            server.predict(model, photo())
+            server.classify(model, photo())
 
     def load() -> None:
         threads = [threading.Thread(target=ask, args=(server,)) for server in servers]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import json
 import re
 from typing import Any
 
 import numpy as np
 import pytest
-from worker_fixtures.front_end import REST, FrontEnd, as_json, describe, form, grpc, load, raw
-from worker_fixtures.photos import BAD_CALLS, PHOTO, PHOTO64, png
+from PIL import Image
+from worker_fixtures.front_end import REST, Call, FrontEnd, as_json, describe, form, grpc, load, raw
+from worker_fixtures.photos import BAD_CALLS, PHOTO, PHOTO64, as_base64, mask, png, with_mask
 
 from servelens import codec
 
@@ -57,6 +61,40 @@ def test_the_explanations_door_explains_without_a_key(front_end: FrontEnd) -> No
     assert without["attributions"] == []
 
 
+def test_a_mask_arrives_by_every_door(front_end: FrontEnd) -> None:
+    def calls(drawn: bytes) -> list[Call]:
+        text = as_base64(drawn)
+        return [
+            with_mask(PHOTO, drawn),
+            form(PHOTO, mask=text),
+            form(PHOTO, mask=f"data:image/png;base64,{text}"),
+            as_json({"image": PHOTO64, "mask": text}),
+            grpc(data=PHOTO, mask=drawn),
+        ]
+
+    for good, bad in zip(calls(mask()), calls(mask((40, 48))), strict=True):
+        assert front_end.ask(good).json["lens"] == 1
+        assert "mask is 40 × 48 pixels, the photo is 48 × 40" in front_end.ask(bad).json["message"]
+    kserve = {"instances": [{"b64": PHOTO64, "mask": as_base64(mask((9, 9)))}]}
+    (found,) = front_end.ask(as_json(kserve)).json["predictions"]
+    assert (found["type"], found["where"]) == ("bad_value", "instances[0].mask")
+
+
+def test_segments_come_in_an_entry_of_explain_and_go_back_as_their_number(
+    front_end: FrontEnd,
+) -> None:
+    halves = {"method": "feature_ablation", "segments": as_base64(mask())}
+    for call, read in (
+        (form(PHOTO, explain=json.dumps(halves)), codec.read_json),
+        (as_json({"image": PHOTO64, "explain": [halves]}), codec.read_json),
+        (form(PHOTO, explain=json.dumps(halves), format="npz"), codec.read_npz),
+    ):
+        (found,) = read(front_end.ask(call).body)["attributions"]
+        assert found["params"]["segments"] == 2
+        assert len(set(found["map"].ravel())) == 2
+        assert (found["map"][:, 0] == found["map"][0, 0]).all()
+
+
 def test_npz_is_answered_by_accept_and_by_format(front_end: FrontEnd) -> None:
     by_format = front_end.ask(form(PHOTO, explain="saliency", format="npz"))
     by_accept = front_end.ask(form(PHOTO, {**REST, **NPZ}, explain="saliency"))
@@ -68,6 +106,20 @@ def test_npz_is_answered_by_accept_and_by_format(front_end: FrontEnd) -> None:
         ours, theirs = (d["attributions"][0]["map"] for d in (document, in_json))
         assert np.array_equal(ours, theirs)
     assert front_end.ask(raw(PHOTO, **NPZ)).content_type == "application/json"
+
+
+def test_a_rendered_map_comes_as_a_png_by_every_way(front_end: FrontEnd) -> None:
+    in_json = front_end.ask(form(PHOTO, explain="grad_cam", render="true"))
+    in_npz = front_end.ask(form(PHOTO, explain="grad_cam", render="true", format="npz"))
+    last = front_end.ask(form(PHOTO, explain="grad_cam", render="true", stream="true")).frames[-1]
+    (entry,) = in_json.json["attributions"]
+    picture = Image.open(io.BytesIO(base64.b64decode(entry["image"])))
+    left, top, right, bottom = in_json.json["input"]["crop"]
+    assert (picture.format, picture.size) == ("PNG", (right - left, bottom - top))
+    assert last["document"]["attributions"][0]["image"] == entry["image"]
+    assert codec.read_npz(in_npz.body)["attributions"][0]["image"] == entry["image"]
+    with np.load(io.BytesIO(in_npz.body)) as arrays:
+        assert arrays["attributions/0/image"].tobytes() == base64.b64decode(entry["image"])
 
 
 @pytest.mark.parametrize("name", BAD_CALLS)

@@ -249,3 +249,60 @@ class OverflowNet(PooledNet):
             zero = torch.where(white, 0.0, 1.0)[:, None]
             logits = logits + (logits * 0 + zero).sqrt()
         return logits
+
+
+class NormedNet(nn.Module):
+    """Convolutions with a batch norm behind them; how they are called is up to the subclass."""
+
+    def __init__(self, num_classes=4):
+        super().__init__()
+        self.stage = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU())
+        self.inner = nn.Sequential(nn.Conv2d(6, 6, 3, padding=1))
+        self.norm = nn.BatchNorm2d(6)
+        self.head = nn.Linear(6, num_classes)
+
+    def features(self, x):
+        return self.norm(self.inner(self.stage(x)))
+
+    def forward(self, x):
+        return self.head(F.relu_(self.features(x)).mean(dim=(2, 3)))
+
+
+class RepeatingNet(NormedNet):
+    """One convolution, called twice and normed once."""
+
+    def features(self, x):
+        return self.norm(self.inner(self.inner(self.stage(x))))
+
+
+class ForkedNet(NormedNet):
+    """What the convolution gives goes past the norm, too."""
+
+    def features(self, x):
+        x = self.inner(self.stage(x))
+        return x + self.norm(x)
+
+
+class PeekingNet(NormedNet):
+    """Reads the norm's own weights, which folding takes away."""
+
+    def features(self, x):
+        return super().features(x) * self.norm.weight.mean()
+
+
+class RenamedNet(NormedNet):
+    """Calls its norm by its second name."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.again = self.norm
+
+    def features(self, x):
+        return self.again(self.inner(self.stage(x)))
+
+
+class BranchingNet(NormedNet):
+    """Decides by its input, so that it cannot be traced."""
+
+    def features(self, x):
+        return super().features(x if x.mean() > -100 else -x)

@@ -132,7 +132,8 @@ class Lens:
         self._schemas[schema].validate(value)
 
     def pids(self, *models: str) -> list[int]:
-        return [worker["pid"] for model in models for worker in self.server.client.workers(model)]
+        client = self.server.client
+        return [worker.pid for model in models for worker in client.describe(model).workers]
 
     def together(self, model: str, *calls: Call) -> list[requests.Response]:
         """The answers to calls that certainly were in one batch."""

@@ -27,6 +27,13 @@ def photo(seed: int = 0) -> bytes:
     return saved(scene(seed))
 
 
+def halves(width: int = 320, height: int = 280) -> bytes:
+    """A drawing over a photo of that size: its left half is marked."""
+    image = Image.new("L", (width, height), 0)
+    image.paste(255, (0, 0, width // 2, height))
+    return saved(image)
+
+
 def plain(colour: str) -> bytes:
     return saved(Image.new("RGB", (40, 40), colour))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from typing import Any
 
 import numpy as np
@@ -9,9 +11,11 @@ import pytest
 import requests
 from lens_caller import PATIENCE_S, Call, Lens, as_json, assert_same, form, npz_document, raw
 from lens_fixtures import LABELS
-from lens_pictures import base64_of, photo
+from lens_pictures import base64_of, halves, photo
+from PIL import Image
 
 from servelens import codec
+from servelens.protocol import to_wire
 
 PHOTO = photo(0)
 NPZ = {"Accept": "application/x-npz"}
@@ -90,6 +94,32 @@ def test_npz_holds_the_json_documents_values(lens: Lens, call: Call) -> None:
     assert told == {**told, "dtype": "float16", "shape": [224, 224], "array": "attributions/0/map"}
 
 
+def test_drawings_come_with_a_photo_and_pictures_go_back(lens: Lens) -> None:
+    drawing, asked = base64_of(halves()), {"method": "feature_ablation", "target": 1}
+    keys = {"explain": [{**asked, "segments": drawing}, "grad_cam"], "render": True}
+    by_text = form(PHOTO, mask=drawing, **keys)
+    by_file = form(PHOTO, **keys)
+    by_file.how["files"]["mask"] = ("mask.png", halves(), "image/png")
+    documents = [
+        lens.document(call)
+        for call in (
+            by_text,
+            by_file,
+            as_json(PHOTO, mask=drawing, **keys),
+            form(PHOTO, mask=drawing, format="npz", **keys),
+        )
+    ]
+    for document in documents:
+        assert_same(without_cost(document), without_cost(documents[0]), "document")
+    halved, cam = documents[0]["attributions"]
+    assert halved["params"]["segments"] == 2
+    assert len(np.unique(halved["map"][:, :100])) == len(np.unique(halved["map"][:, -100:])) == 1
+    left, top, right, bottom = documents[0]["input"]["crop"]
+    for entry in (halved, cam):
+        picture = Image.open(io.BytesIO(base64.b64decode(entry["image"])))
+        assert (picture.format, picture.size) == ("PNG", (right - left, bottom - top))
+
+
 def test_an_explanation_of_a_bare_image_may_be_npz(lens: Lens) -> None:
     answer = lens.ask(raw(PHOTO, "explanations", headers=NPZ))
     assert answer.headers["Content-Type"] == "application/x-npz"
@@ -158,14 +188,14 @@ def test_the_capability_document_wins_over_an_image(lens: Lens) -> None:
 
 def test_the_client_reads_what_the_doors_answer(lens: Lens) -> None:
     client = lens.server.client
-    assert client.predict("tiny", PHOTO) == lens.bare(PHOTO)
+    assert client.classify("tiny", PHOTO) == lens.bare(PHOTO)
     assert client.capability("tiny") == lens.ask(form(describe=True)).json()
     expected = lens.document(form(PHOTO, **SALIENCY))
     for answer in (
         client.ask("tiny", PHOTO, **SALIENCY),
         client.ask("tiny", PHOTO, format="npz", **SALIENCY),
-        client.explain("tiny", PHOTO, **SALIENCY),
-        client.explain("tiny", PHOTO, format="npz", **SALIENCY),
+        to_wire(client.explain("tiny", PHOTO, **SALIENCY).document),
+        to_wire(client.explain("tiny", PHOTO, format="npz", **SALIENCY).document),
         list(client.stream("tiny", PHOTO, **SALIENCY))[-1]["document"],
     ):
         assert_same(without_cost(answer), without_cost(expected), "document")

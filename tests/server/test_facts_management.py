@@ -16,7 +16,7 @@ from lens_caller import PATIENCE_S, Lens, form, raw
 from lens_fixtures import MODELS, ROWS_DELAY_MS
 from lens_pictures import photo
 
-from servelens.client import KeyFile, LensProblem, Refused, Server, Unreachable
+from servelens.client import KeyFile, LensProblem, NoKey, Refused, Server
 from servelens.local import Model, ModelFailed
 
 PHOTO = photo(0)
@@ -90,9 +90,9 @@ def test_what_cannot_be_registered_is_refused_with_a_status(lens: Lens) -> None:
     assert refusal(client.register, "none.mar", "none") == 404
     assert refusal(client.register, "http://127.0.0.1:9/x.mar", "none") == 404
     assert refusal(client.unregister, "none") == 404
-    assert refusal(client.workers, "none") == 404
+    assert refusal(client.describe, "none") == 404
     assert refusal(client.scale, "none", 1) == 404
-    assert refusal(client.predict, "none", PHOTO) == 404
+    assert refusal(client.classify, "none", PHOTO) == 404
     assert sorted(client.models()) == sorted(MODELS)
 
 
@@ -109,7 +109,7 @@ def test_a_model_is_registered_by_query_parameters_and_gone_after_a_delete(lens:
     client.register("tiny.mar", "idle", workers=0, batch_size=3, max_batch_delay=7)
     try:
         assert delay_of(lens, "idle") == 7
-        assert refusal(client.predict, "idle", PHOTO) == 503
+        assert refusal(client.classify, "idle", PHOTO) == 503
     finally:
         client.unregister("idle")
     assert "idle" not in client.models()
@@ -229,6 +229,6 @@ def test_a_key_that_was_changed_is_read_from_the_file(lens: Lens) -> None:
 def test_a_client_without_its_keys_says_which_file_it_wanted(lens: Lens, tmp_path: Path) -> None:
     with (
         Server(lens.server.url, keys=KeyFile(tmp_path / "keys.json")) as client,
-        pytest.raises(Unreachable, match="keys.json"),
+        pytest.raises(NoKey, match="keys.json"),
     ):
         client.health()

@@ -8,6 +8,7 @@ import pytest
 import torch
 from engine_fixtures.photos import photo
 from engine_fixtures.sessions import card, document, open_session, problem, request, seeded
+from engine_fixtures.watches import both_of
 from odd_nets import MoodyNet
 from tiny_net import TinyNet
 
@@ -166,7 +167,8 @@ def test_a_stream_over_its_budget_is_refused_before_its_first_frame():
 
 def test_nothing_is_computed_for_what_is_over_budget():
     session = open_session(seeded(MoodyNet))
-    session.model.module.most_rows = session.model.predictor._module.most_rows = 0
+    for module in both_of(session):
+        module.most_rows = 0
     for keys in ({}, {"explain": "saliency"}):
         assert problem(session, budget_ms=0, **keys).type == "over_budget"
         assert problem(session, **keys).type == "out_of_memory"

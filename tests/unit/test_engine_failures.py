@@ -9,7 +9,7 @@ import pytest
 from engine_fixtures.alike import assert_same
 from engine_fixtures.photos import photo, plain
 from engine_fixtures.sessions import document, open_session, request, seeded
-from engine_fixtures.watches import counted
+from engine_fixtures.watches import both_of, counted
 from odd_nets import MoodyNet, OverflowNet, TellingNet
 from tiny_net import TinyNet
 
@@ -25,7 +25,7 @@ SESSION = open_session(seeded(TinyNet))
 
 def moody(chunk=8):
     session = open_session(seeded(MoodyNet), chunk=chunk)
-    modules = (session.model.module, session.model.predictor._module)
+    modules = both_of(session)
 
     def become(**moods):
         for module in modules:
@@ -112,10 +112,10 @@ def test_whatever_is_raised_while_a_row_is_prepared_is_that_rows_own(keys, monke
     """The engine raises for no row's sake, not even where it is itself at fault."""
     view_photo = desk.view_photo
 
-    def faulty(data, *arguments):
+    def faulty(data, *arguments, **options):
         if data == b"faulty":
             raise KeyError("a fault of our own")
-        return view_photo(data, *arguments)
+        return view_photo(data, *arguments, **options)
 
     monkeypatch.setattr(desk, "view_photo", faulty)
     first, second, third = SESSION.run(

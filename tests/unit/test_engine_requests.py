@@ -192,6 +192,7 @@ KEYS = st.fixed_dictionaries(
         "budget_ms": st.sampled_from([0, 0.5, 1e9]),
         "dtype": st.sampled_from(["auto", "float32"]),
         "weights": NAMES,
+        "mask": st.sampled_from([PHOTO, photo(width=9), b"", PHOTO[:300]]),
         "id": st.text(max_size=8),
     },
 )

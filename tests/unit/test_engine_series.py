@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from engine_fixtures.sessions import document, open_session, problem, request, seeded
+from engine_fixtures.photos import encode, patches, photo
+from engine_fixtures.sessions import SMALL, document, open_session, problem, request, seeded
 from engine_fixtures.watches import counted, state_of
+from PIL import Image
 from tiny_net import TinyNet
 
 from servelens.engine import sampling
 from servelens.engine.methods import METHODS
+from servelens.engine.series.cells import SEGMENTS, cells_of
 from servelens.protocol import Document
 
 IN_PARTS = [name for name, method in METHODS.items() if method.comes_in_parts]
+OF_CELLS = [name for name, method in METHODS.items() if SEGMENTS in method.params]
 WITH_SERIES = [name for name, method in METHODS.items() if method.series is not None]
 
 
@@ -84,6 +89,61 @@ def test_a_smaller_budget_makes_a_coarser_map_and_says_so() -> None:
     assert answer.cost.forwards == found.params["steps"] + 2 and found.map is not None
     (found,) = document(tiny(), explain="occlusion", budget_ms=120).attributions
     assert found.coarsened is not None and found.params["stride"] <= found.params["window"]
+
+
+@pytest.mark.parametrize("method", OF_CELLS)
+def test_segments_stand_in_place_of_the_grids_cells(method: str) -> None:
+    """Those of a grid that is drawn are its cells, one by one."""
+    # A photo of the input's own size is not scaled, and its drawing neither.
+    session, image = (
+        open_session(seeded(TinyNet), input=replace(SMALL, resize=32)),
+        photo(width=32, height=32),
+    )
+    drawing = Image.fromarray(cells_of((3, 32, 32), 3).numpy().astype(np.uint8))
+    how = {"method": method, "grid": 3}
+    drawn = {**how, "grid": 5, "segments": encode(drawing)}
+    (by_grid,) = document(session, image, explain=how).attributions
+    (by_drawing,) = document(session, image, explain=drawn).attributions
+    np.testing.assert_array_equal(by_drawing.map, by_grid.map)
+    assert by_grid.params["segments"] is None and by_drawing.params["segments"] == 9
+
+
+@pytest.mark.parametrize("method", OF_CELLS)
+def test_parts_of_segments_add_up_to_the_whole(method: str) -> None:
+    entry = {"method": method, "segments": encode(patches())}
+    (whole,) = document(tiny(), explain=entry, dtype="float32").attributions
+    parts = [
+        document(tiny(), explain=entry, part={"index": i, "of": 3}).attributions[0]
+        for i in range(3)
+    ]
+    total = sum(part.map for part in parts) / sum(part.weight for part in parts)
+    assert np.abs(total - whole.map).max() <= 1e-6 * np.abs(whole.map).max()
+
+
+def test_what_was_drawn_is_never_made_coarser() -> None:
+    entry = {"method": "feature_ablation", "segments": encode(patches(count=20))}
+    found = problem(tiny(), explain=entry, budget_ms=10)
+    assert (found.type, found.code) == ("over_budget", 413)
+    # Each pass is taken for 1 ms; a grid of as many cells is made coarser.
+    (coarse,) = document(
+        tiny(), explain={"method": "feature_ablation", "grid": 5}, budget_ms=20
+    ).attributions
+    assert coarse.coarsened == {"grid": 5}
+
+
+@pytest.mark.parametrize(
+    ("segments", "type", "where"),
+    [
+        ("%%%", "bad_image", "explain.segments"),
+        (7, "bad_value", "explain.segments"),
+        (encode(patches(40, 50)), "bad_value", "explain.segments"),
+        (encode(Image.new("L", (50, 40))), "bad_value", "explain.segments"),
+        (encode(patches(), "GIF"), "bad_image", "explain.segments"),
+    ],
+)
+def test_bad_segments_are_named_with_their_place(segments, type: str, where: str) -> None:
+    found = problem(tiny(), explain={"method": "lime", "segments": segments})
+    assert (found.type, found.where) == (type, where)
 
 
 def test_a_budget_that_is_too_small_for_any_map_is_refused_with_the_estimate() -> None:

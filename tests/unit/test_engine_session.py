@@ -14,7 +14,6 @@ import torch
 from engine_fixtures.oracles import model_input
 from engine_fixtures.photos import photo
 from engine_fixtures.sessions import SMALL, card, document, open_session, request, seeded
-from engine_fixtures.watches import counted
 from odd_nets import BatchStatisticsNet, InPlaceNet, PooledNet, TellingNet
 from tiny_net import TinyNet
 
@@ -93,9 +92,9 @@ def test_true_means_the_archives_own_plan_and_layers():
 
 
 def test_what_is_not_answered_yet_is_a_problem_in_a_document_that_answers_the_rest():
-    answer = document(SESSION, explain="grad_cam", weights="stem", render=True, trust=False)
+    answer = document(SESSION, explain="grad_cam", weights="stem", rank_channels={"layer": "stem"})
     assert [(p.type, p.where) for p in answer.problems] == [
-        ("unsupported", "render"),
+        ("unsupported", "rank_channels"),
         ("unsupported", "weights"),
     ]
     assert answer.attributions[0].map is not None
@@ -235,23 +234,6 @@ def test_the_fast_way_and_the_recorded_ways_predict_the_same(kind):
             assert prediction.logit == pytest.approx(logits[prediction.index].item(), rel=1e-4)
             expected = probabilities[prediction.index].item()
             assert prediction.probability == pytest.approx(expected, rel=1e-4)
-
-
-def test_batch_norms_are_folded_where_nothing_looks_and_only_there():
-    session = open_session(seeded(TinyNet))
-    ran: dict[str, int] = {"predictor": 0, "module": 0}
-    for name, module in (
-        ("predictor", session.model.predictor._module),
-        ("module", session.model.module),
-    ):
-        for norm in module.modules():
-            if isinstance(norm, torch.nn.BatchNorm2d):
-                norm.register_forward_hook(lambda *_, name=name: ran.update({name: ran[name] + 1}))
-    with counted(session) as passes:
-        document(session)
-        document(session, activations="block.bn1")
-    assert (passes.predicted, passes.forwards) == ([1], [1])
-    assert ran == {"predictor": 0, "module": 2}
 
 
 # From a folder.

@@ -13,7 +13,7 @@ import torch
 from engine_fixtures.oracles import assert_close, model_input, one_pass, slow_saliency
 from engine_fixtures.photos import photo, plain
 from engine_fixtures.sessions import document, open_session, problem, request, seeded
-from engine_fixtures.watches import remembered, state_of
+from engine_fixtures.watches import both_of, remembered, state_of
 from odd_nets import AliasNet, InPlaceNet, MoodyNet, OutOfPlaceNet, StochasticNet, TellingNet
 from tiny_net import TinyNet
 
@@ -55,7 +55,8 @@ def test_activations_are_what_the_module_gave_before_anything_in_place(gradients
     for names in groups:
         refs = [layer(name) for name in names]
         model = session.model
-        tape = record(model.module, model.head, image.clone(), refs, gradients=gradients)
+        module = model.explaining(refs)
+        tape = record(module, model.head, image.clone(), refs, gradients=gradients)
         for ref in refs:
             assert_close(
                 tape.activation(ref).detach().numpy(), twin.seen[str(ref)].detach().numpy()
@@ -79,7 +80,8 @@ def test_activations_answered_are_those_of_the_model_rewritten_without_in_place(
 def test_gradients_are_those_of_the_model_rewritten_without_in_place(name, of_input):
     model, image = in_place().model, model_input(in_place(), PHOTO)
     ref = layer(name)
-    tape = record(model.module, model.head, image, [ref], gradients=True, of_input=of_input)
+    module = model.explaining([ref])
+    tape = record(module, model.head, image, [ref], gradients=True, of_input=of_input)
     found = tape.gradients(lambda out: out[0, 1], [ref], of_input=of_input, keep_graph=False)
     twin, source = out_of_place(), image.clone().requires_grad_(True)
     score = twin(source)[0, 1]
@@ -162,11 +164,11 @@ QUESTIONS = [
 @pytest.mark.parametrize("kind", [TinyNet, InPlaceNet, MoodyNet])
 def test_a_model_is_as_before_after_every_kind_of_answer(kind, keys):
     session = open_session(seeded(kind))
-    module = untidy(session.model.module)
-    before = state_of(module)
+    untidy(session.model.module)
+    before = state_of(both_of(session))
     assert not any(itertools.chain(*before["hooks"].values())), "nor is one left from loading it"
     assert isinstance(document(session, **keys), Document)
-    assert state_of(module) == before
+    assert state_of(both_of(session)) == before
 
 
 @pytest.mark.parametrize("keys", QUESTIONS)
@@ -183,26 +185,27 @@ def test_answers_do_not_depend_on_the_mode_that_the_model_was_left_in(keys):
 @pytest.mark.parametrize("keys", QUESTIONS)
 def test_a_model_is_as_before_after_an_error_inside_it(keys):
     session = open_session(seeded(MoodyNet))
-    module = untidy(session.model.module)
-    module.fails_on_white = session.model.predictor._module.fails_on_white = True
-    before = state_of(module)
+    untidy(session.model.module)
+    for module in both_of(session):
+        module.fails_on_white = True
+    before = state_of(both_of(session))
     assert problem(session, plain(255), **keys).type == "internal"
-    assert state_of(module) == before
+    assert state_of(both_of(session)) == before
     document(session, **keys)
 
 
 @pytest.mark.parametrize("frames", range(6))
 def test_a_model_is_as_before_when_a_stream_is_closed_half_way(frames):
     session = open_session(seeded(TinyNet))
-    module = untidy(session.model.module)
-    before = state_of(module)
+    untidy(session.model.module)
+    before = state_of(both_of(session))
     stream = session.open_stream(
         request(explain=["saliency", "grad_cam"], target=[1, 2], stream=True)
     )
     assert len(list(islice(stream, frames))) == frames
-    assert state_of(module) == before, "also between two frames"
+    assert state_of(both_of(session)) == before, "also between two frames"
     stream.close()
-    assert state_of(module) == before
+    assert state_of(both_of(session)) == before
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, torch.enable_grad])
@@ -211,9 +214,9 @@ def test_the_callers_grad_mode_neither_matters_nor_changes(mode):
     keys = {"explain": ["saliency", "grad_cam"], "activations": "*"}
     expected = document(session, PHOTO, **keys)
     with mode():
-        before = state_of(session.model.module)
+        before = state_of(both_of(session))
         answer = document(session, PHOTO, **keys)
-        assert state_of(session.model.module) == before
+        assert state_of(both_of(session)) == before
     for one, other in zip(answer.attributions, expected.attributions, strict=True):
         np.testing.assert_array_equal(one.map, other.map)
 
@@ -246,7 +249,7 @@ def no_log_kept(monkeypatch):
 @pytest.mark.parametrize("keys", QUESTIONS)
 def test_nothing_of_a_pass_outlives_its_answer(keys, no_collector):
     session = open_session(seeded(TinyNet))
-    with remembered(session.model.module) as seen:
+    with remembered(both_of(session)) as seen:
         answer = document(session, **keys)
     assert answer and (seen or not keys)
     assert not [reference for reference in seen if reference() is not None]
@@ -255,7 +258,7 @@ def test_nothing_of_a_pass_outlives_its_answer(keys, no_collector):
 @pytest.mark.parametrize("frames", range(1, 6))
 def test_nothing_of_a_pass_outlives_a_closed_stream(frames, no_collector):
     session = open_session(seeded(TinyNet))
-    with remembered(session.model.module) as seen:
+    with remembered(both_of(session)) as seen:
         stream = session.open_stream(request(explain=["saliency", "grad_cam"], target=[1, 2]))
         kept = list(islice(stream, frames))
         stream.close()
@@ -267,8 +270,9 @@ def test_nothing_of_a_pass_outlives_a_closed_stream(frames, no_collector):
 @pytest.mark.parametrize("keys", QUESTIONS[1:])
 def test_nothing_of_a_pass_outlives_an_error_inside_the_model(keys, no_collector, no_log_kept):
     session = open_session(seeded(MoodyNet))
-    session.model.module.fails_on_white = True
-    with remembered(session.model.module) as seen:
+    for module in both_of(session):
+        module.fails_on_white = True
+    with remembered(both_of(session)) as seen:
         answers = session.run([request(plain(255), **keys), request(PHOTO, **keys)])
     assert answers and seen
     assert not [reference for reference in seen if reference() is not None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import math
 from functools import cache
@@ -14,18 +15,21 @@ from captum import attr
 from captum.attr._utils.custom_modules import Addition_Module
 from careless_nets import CarefulNet, CarelessNet
 from engine_fixtures.oracles import assert_close, model_input, one_pass, untouched
-from engine_fixtures.photos import photo
-from engine_fixtures.sessions import document, open_session, seeded
+from engine_fixtures.photos import encode, patches, photo
+from engine_fixtures.sessions import SMALL, document, open_session, seeded
 from odd_nets import LinearNet
 from tiny_net import TinyNet
 from torch import nn
 from torch.nn import functional
 
+from servelens.engine.drawings import see_segments
+from servelens.engine.geometry import view_photo
 from servelens.engine.kit import Source
 from servelens.engine.kit.baselines import baseline_of
 from servelens.engine.series.cells import cells_of
 from servelens.engine.series.noise import drawn as normal
 from servelens.engine.series.soft_masks import SoftMasks
+from servelens.protocol import Drawing
 
 # Captum says so each time.
 pytestmark = [
@@ -247,6 +251,17 @@ def test_occlusion_and_feature_ablation_are_captums() -> None:
     cells = cells_of((3, 32, 32), 5)
     theirs = captums("FeatureAblation", feature_mask=cells, baselines=black, per_channel=True)[0]
     assert_close(ours(tiny(), "feature_ablation", grid=5), theirs, tolerance=2e-5)
+
+
+def test_feature_ablation_of_drawn_segments_is_captums() -> None:
+    segments = patches(count=6)
+    drawing = Drawing(encode(segments), "segments")
+    seen = see_segments(drawing, view_photo(PHOTO, SMALL, 10**6).ref, SMALL, 10**6)
+    black = torch.zeros(1, 3, 32, 32).double()
+    mask = torch.from_numpy(seen.of)
+    theirs = captums("FeatureAblation", feature_mask=mask, baselines=black, per_channel=True)[0]
+    found = ours(tiny(), "feature_ablation", segments=base64.b64encode(drawing.data).decode())
+    assert_close(found, theirs)
 
 
 @pytest.mark.parametrize(

@@ -193,8 +193,8 @@ def test_activations_are_read_in_each_of_their_forms(value: Any, expected: Any) 
 
 
 def test_what_no_capability_answers_yet_is_noted_where_it_is_asked() -> None:
-    asked = {"weights": "fc", "trust": False, "render": True, "top_k": 2}
-    assert read_request(asked, IMAGE).unanswered == {"weights", "render"}
+    asked = {"weights": "fc", "trust": False, "rank_channels": {"layer": "fc"}, "top_k": 2}
+    assert read_request(asked, IMAGE).unanswered == {"weights", "rank_channels"}
 
 
 @pytest.mark.parametrize(

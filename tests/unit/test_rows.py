@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from servelens.protocol import MethodRequest, Problem, Request
+from servelens.protocol import Drawing, MethodRequest, Problem, Request
 from servelens.torchserve.rows import MOST_INSTANCES, Question, RowQuestion, is_grpc, read_row
 
 JPEG = b"\xff\xd8\xff\xe0 not really"
@@ -99,6 +99,27 @@ def test_a_part_that_was_sent_as_json_is_taken_as_it_was_parsed() -> None:
 def test_a_form_field_that_is_no_text_is_named() -> None:
     found = refused({"data": PNG, "target": b"\xff\xfe"})
     assert (found.type, found.where) == ("bad_value", "target")
+
+
+@pytest.mark.parametrize(
+    "mask", [PNG, bytearray(PNG), PNG64.encode(), f"data:image/png;base64,{PNG64}".encode(), PNG64]
+)
+def test_a_form_may_carry_a_mask_as_a_file_or_as_text(mask: Any) -> None:
+    assert asked({"data": PNG, "mask": mask}).request.mask == Drawing(PNG, "mask")
+    assert asked({"mask": mask, "image": PNG}).request.mask == Drawing(PNG, "mask")
+
+
+def test_a_mask_in_json_is_base64_or_a_data_url() -> None:
+    for text in (PNG64, f"data:image/png;base64,{PNG64}"):
+        assert asked({"body": {"image": PNG64, "mask": text}}).request.mask == Drawing(PNG, "mask")
+    assert asked({"body": {"image": PNG64, "mask": None, "top_k": 1}}).request.mask is None
+
+
+@pytest.mark.parametrize("text", ["%%%", PNG64[:-1], "data:image/png,raw", "größe"])
+def test_a_mask_that_is_no_base64_is_named(text: str) -> None:
+    for row in ({"body": {"image": PNG64, "mask": text}}, {"data": PNG, "mask": text}):
+        found = refused(row)
+        assert (found.type, found.where) == ("bad_image", "mask")
 
 
 def test_a_form_may_carry_its_image_as_a_data_url() -> None:

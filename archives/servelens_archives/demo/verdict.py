@@ -34,7 +34,7 @@ def judge(server: Server, shortcut: str, clean: str) -> Verdict:
     marked = list(marked_photos(PHOTOS))
     moved = list(marked_photos(PHOTOS, "moved"))
     photo = marked[0]
-    plain = server.predict(clean, photo.png)
+    plain = server.classify(clean, photo.png)
     cheat, honest = looks(server, shortcut, marked), looks(server, clean, marked)
     cheat_moved, honest_moved = looks(server, shortcut, moved), looks(server, clean, moved)
     findings = (

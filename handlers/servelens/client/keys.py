@@ -1,14 +1,34 @@
-"""The tokens of a TorchServe: it writes them to a file, changes them there, and tells nobody."""
+"""The tokens of a TorchServe: it writes them to a file, changes them there, and tells nobody.
+
+They come from that file, or from the environment:
+
+SERVELENS_KEY_FILE        the path of the server's key_file.json; it goes before the other two
+SERVELENS_INFERENCE_KEY   the token of the inference API itself
+SERVELENS_MANAGEMENT_KEY  the token of the management API itself
+"""
 
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
-from servelens.client.errors import Unreachable
+from servelens.client.errors import NoKey
 
 INFERENCE = "inference"
 MANAGEMENT = "management"
+KEY_FILE_VARIABLE = "SERVELENS_KEY_FILE"
+KEY_VARIABLES = {
+    INFERENCE: "SERVELENS_INFERENCE_KEY",
+    MANAGEMENT: "SERVELENS_MANAGEMENT_KEY",
+}
+
+
+class Keys(Protocol):
+    def headers(self, door: str) -> dict[str, str]:
+        """What opens `inference` or `management`; raises `NoKey` where that should be known."""
 
 
 class KeyFile:
@@ -20,9 +40,23 @@ class KeyFile:
     def headers(self, door: str) -> dict[str, str]:
         try:
             key = json.loads(self.path.read_text(encoding="utf-8"))[door]["key"]
-        except (OSError, ValueError, KeyError) as error:
-            raise Unreachable(f"there is no {door} key in {self.path}: {error!r}") from error
-        return {"Authorization": f"Bearer {key}"}
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise NoKey(
+                f"there is no {door} key in {self.path}: {error!r}; name the key_file.json in the "
+                "folder that the server was started in"
+            ) from error
+        return _bearer(key, str(self.path))
+
+
+class Tokens:
+    """Keys that are known themselves; a door without one is asked without."""
+
+    def __init__(self, keys: Mapping[str, str], source: str = "the keys given") -> None:
+        self._keys = dict(keys)
+        self._source = source
+
+    def headers(self, door: str) -> dict[str, str]:
+        return _bearer(self._keys[door], self._source) if door in self._keys else {}
 
 
 class NoKeys:
@@ -30,3 +64,23 @@ class NoKeys:
 
     def headers(self, door: str) -> dict[str, str]:
         return {}
+
+
+def keys_from_environment(environ: Mapping[str, str] | None = None) -> Keys:
+    environ = os.environ if environ is None else environ
+    if path := environ.get(KEY_FILE_VARIABLE):
+        return KeyFile(Path(path))
+    given = {door: name for door, name in KEY_VARIABLES.items() if environ.get(name)}
+    if not given:
+        return NoKeys()
+    return Tokens({door: environ[name] for door, name in given.items()}, ", ".join(given.values()))
+
+
+def _bearer(key: object, source: str) -> dict[str, str]:
+    """A line break in a token would end the header, and what follows it would be another."""
+    plain = isinstance(key, str) and key and key.isascii() and key.isprintable()
+    if not plain or " " in str(key):
+        raise NoKey(
+            f"what {source} has for a key is none: it is empty, has blanks, or is no plain text"
+        )
+    return {"Authorization": f"Bearer {key}"}

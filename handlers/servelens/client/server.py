@@ -1,89 +1,176 @@
 """One TorchServe, asked over its inference and management APIs.
 
-Registering uses query parameters: TorchServe 0.12 reads a JSON body as a batch delay of -10000 ms.
-Every call has time limits, for a server whose workers are past their retries answers nothing.
+Example::
+
+    with Server("http://127.0.0.1:8080") as server:
+        result = server.explain("shapes", "photo.jpg", "grad_cam", target="disc")
+        result.attributions[0].to_numpy()
+
+Requests are made of the protocol's own keys, which docs/protocol.md lists. Every call has time
+limits, for a server whose workers are past their retries answers nothing.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import requests
 
-from servelens.client.errors import LensProblem, Refused, Unreachable
-from servelens.client.keys import INFERENCE, MANAGEMENT, KeyFile, NoKeys
-from servelens.codec import NPZ_TYPE, read_json, read_npz
+from servelens.client import pages
+from servelens.client.errors import BadAnswer, Unreachable
+from servelens.client.keys import INFERENCE, MANAGEMENT, Keys, keys_from_environment
+from servelens.client.messages import (
+    IMAGE_TYPE,
+    address,
+    form,
+    read_answer,
+    read_frame,
+    read_plain,
+)
+from servelens.client.photos import Photo, photo_bytes
+from servelens.client.reading import read
+from servelens.client.registered import Version, read_listing, read_versions
+from servelens.client.results import Result
+from servelens.client.transport import Transport
 
 CONNECT_S = 10.0
 ANSWER_S = 120.0
+A_PAGE_OF_MODELS = 1000
+CAPABILITY_KEYS = {"model", "input", "labels", "layers", "methods", "limits"}
 
 
 class Server:
-    """A running server; `url` is its inference address, `management` its management address."""
+    """A running server; `url` is its inference address, `management` its management address.
+
+    Without `keys` those of the environment are used, see `servelens.client.keys`. Threads may share
+    a server.
+    """
 
     def __init__(
         self,
         url: str,
         management: str | None = None,
-        keys: KeyFile | NoKeys | None = None,
+        keys: Keys | None = None,
         timeout_s: float = ANSWER_S,
+        connect_s: float = CONNECT_S,
     ) -> None:
         self.url = url.rstrip("/")
         self.management = None if management is None else management.rstrip("/")
-        self._keys = keys or NoKeys()
-        self._timeout_s = timeout_s
-        self._http = requests.Session()
-        # A proxy or a netrc entry is not meant for a server that was named by its address.
-        self._http.trust_env = False
+        self._transport = Transport(keys or keys_from_environment(), connect_s, timeout_s)
 
     def __enter__(self) -> Server:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._http.close()
+        self._transport.close()
 
     def health(self) -> str:
         """TorchServe's own word for how it is: "Healthy"."""
-        return str(self._inference("GET", "/ping").json()["status"])
+        told = read_plain(self._transport.call(INFERENCE, "GET", f"{self.url}/ping"))
+        return read(dict[str, str], told, "ping").get("status", "unknown")
 
-    def predict(self, model: str, image: bytes) -> dict[str, float]:
-        """The stock answer: the most probable labels with their probabilities."""
-        answer = self._inference("POST", f"/predictions/{model}", data=image, headers=_IMAGE_TYPE)
-        labels: dict[str, float] = answer.json()
-        return labels
+    def classify(
+        self, model: str, image: Photo, *, version: str | None = None
+    ) -> Mapping[str, float]:
+        """The stock answer, of any image classifier: the most probable labels."""
+        path = address("predictions", model, version)
+        answer = self._post(path, data=photo_bytes(image), headers=IMAGE_TYPE)
+        return read(dict[str, float], read_plain(answer), "answer")
 
-    def ask(self, model: str, image: bytes | None = None, **keys: Any) -> dict[str, Any]:
-        """The lens document that these request keys ask for, tensors as NumPy arrays."""
-        return _document(self._inference("POST", f"/predictions/{model}", **_form(image, keys)))
+    def predict(
+        self, model: str, image: Photo, *, version: str | None = None, **keys: Any
+    ) -> Result:
+        """The most probable classes, `top_k` of them, with their logits."""
+        # Any key makes an answer a document; this one asks for no more than predictions.
+        return self._result("predictions", model, image, version, {"explain": False, **keys})
 
-    def explain(self, model: str, image: bytes, **keys: Any) -> dict[str, Any]:
-        """The lens document of /explanations: the archive's default plan, unless told otherwise."""
-        return _document(self._inference("POST", f"/explanations/{model}", **_form(image, keys)))
+    def explain(
+        self,
+        model: str,
+        image: Photo,
+        explain: Any = True,
+        *,
+        version: str | None = None,
+        **keys: Any,
+    ) -> Result:
+        """Attributions: by the archive's default plan, or the methods named."""
+        return self._result("explanations", model, image, version, {"explain": explain, **keys})
 
-    def stream(self, model: str, image: bytes, **keys: Any) -> Iterator[dict[str, Any]]:
+    def activations(
+        self,
+        model: str,
+        image: Photo,
+        activations: Any = True,
+        *,
+        all_pages: bool = False,
+        version: str | None = None,
+        **keys: Any,
+    ) -> Result:
+        """What layers gave: the archive's default layers, or those named. Where an answer has no
+        room for all channels, `all_pages` asks for the rest too, and puts them together."""
+        photo = photo_bytes(image)
+
+        def ask(wanted: Any) -> dict[str, Any]:
+            # A third smaller than JSON, and these are the large answers.
+            asked = {"format": "npz", **keys, "activations": wanted}
+            document = self.ask(model, photo, version=version, **asked)
+            read(Result, document, "document")
+            return document
+
+        document = ask(activations)
+        if all_pages:
+            document = pages.complete(document, ask)
+        return Result.of(document, photo, {**keys, "activations": activations})
+
+    def ask(
+        self,
+        model: str,
+        image: Photo | None = None,
+        *,
+        version: str | None = None,
+        **keys: Any,
+    ) -> dict[str, Any]:
+        """The document that these keys ask for as it came, but for its tensors, which are arrays;
+        `Result.of` makes a result of it."""
+        photo = None if image is None else photo_bytes(image)
+        return self._document("predictions", model, photo, version, keys)
+
+    def stream(
+        self, model: str, image: Photo, *, version: str | None = None, **keys: Any
+    ) -> Iterator[dict[str, Any]]:
         """The frames of one request as they come."""
-        form = _form(image, {**keys, "stream": True})
-        answer = self._inference("POST", f"/predictions/{model}", stream=True, **form)
-        with answer:
-            # As the server cut it: of pieces of a fixed size a long line is put together anew each
-            # time, which takes 20 s for one of 6 MB.
-            for line in answer.iter_lines(chunk_size=None):
-                yield read_json(line)
+        how = form(photo_bytes(image), {**keys, "stream": True})
+        url = self.url + address("predictions", model, version)
+        for line in self._transport.lines(INFERENCE, "POST", url, **how):
+            yield read_frame(line)
 
-    def capability(self, model: str) -> dict[str, Any]:
+    def capability(self, model: str, *, version: str | None = None) -> dict[str, Any]:
         """What may be asked of a model; needs no management key."""
-        return self.ask(model, describe=True)
+        told = self.ask(model, version=version, describe=True)
+        missing = CAPABILITY_KEYS - read(dict[str, Any], told, "capability").keys()
+        if missing:
+            raise BadAnswer(
+                f"{model} does not describe itself: {min(missing)} is not in its answer"
+            )
+        return told
 
     def models(self) -> list[str]:
-        listed = self._management("GET", "/models", params={"limit": 1000}).json()["models"]
-        return [model["modelName"] for model in listed]
+        """The names that are registered."""
+        names: list[str] = []
+        for page in self._model_pages():
+            if names and not set(page) - set(names):
+                raise BadAnswer("the server's list of models has no end")
+            names += page
+        return names
 
-    def workers(self, model: str) -> list[dict[str, Any]]:
-        """The workers of a model as the server tells of them: `status`, `pid`, `gpu`."""
-        versions = self._management("GET", f"/models/{model}").json()
-        return [worker for version in versions for worker in version["workers"]]
+    def describe(self, model: str, version: str | None = None) -> Version:
+        """The version that is asked where none is named, or another one."""
+        told = self._manage("GET", address("models", model, version))
+        return read_versions(told)[0]
+
+    def versions(self, model: str) -> tuple[Version, ...]:
+        return read_versions(self._manage("GET", address("models", model, "all")))
 
     def register(
         self,
@@ -96,65 +183,72 @@ class Server:
     ) -> None:
         """Returns when the workers are ready. `more` are TorchServe's own words: `batch_size`,
         `max_batch_delay`."""
+        # TorchServe 0.12 reads a JSON body as a batch delay of -10000 ms.
         words = {"url": archive, "model_name": name, "initial_workers": workers, **more}
-        parameters = {**words, "synchronous": "true"}
-        self._management("POST", "/models", patience_s, params=parameters)
+        self._manage("POST", "/models", patience_s, **words, synchronous="true")
 
-    def scale(self, model: str, workers: int, patience_s: float = ANSWER_S) -> None:
+    def scale(
+        self,
+        model: str,
+        workers: int,
+        patience_s: float = ANSWER_S,
+        *,
+        version: str | None = None,
+    ) -> None:
+        """Returns when there are so many workers, and they are ready."""
         words = {"min_worker": workers, "max_worker": workers, "synchronous": "true"}
-        self._management("PUT", f"/models/{model}", patience_s, params=words)
+        self._manage("PUT", address("models", model, version), patience_s, **words)
 
-    def unregister(self, model: str) -> None:
-        self._management("DELETE", f"/models/{model}")
+    def set_default(self, model: str, version: str) -> None:
+        """The version that answers whoever names none."""
+        self._manage("PUT", f"{address('models', model, version)}/set-default")
 
-    def _inference(self, verb: str, path: str, **how: Any) -> requests.Response:
-        headers = {**how.pop("headers", {}), **self._keys.headers(INFERENCE)}
-        return self._call(verb, self.url + path, self._timeout_s, headers=headers, **how)
+    def unregister(self, model: str, *, version: str | None = None) -> None:
+        """Of a model with several versions one is unregistered at a time, the default one last."""
+        self._manage("DELETE", address("models", model, version))
 
-    def _management(
-        self, verb: str, path: str, patience_s: float | None = None, **how: Any
-    ) -> requests.Response:
+    def _result(
+        self,
+        door: str,
+        model: str,
+        image: Photo,
+        version: str | None,
+        keys: Mapping[str, Any],
+    ) -> Result:
+        photo = photo_bytes(image)
+        return Result.of(self._document(door, model, photo, version, keys), photo, keys)
+
+    def _document(
+        self,
+        door: str,
+        model: str,
+        photo: bytes | None,
+        version: str | None,
+        keys: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        answer = self._post(address(door, model, version), **form(photo, keys))
+        document: dict[str, Any] = read_answer(answer)
+        return document
+
+    def _post(self, path: str, **how: Any) -> requests.Response:
+        return self._transport.call(INFERENCE, "POST", self.url + path, **how)
+
+    def _manage(
+        self, verb: str, path: str, patience_s: float | None = None, **parameters: Any
+    ) -> Any:
         if self.management is None:
             raise Unreachable("this needs the management address, and none was given")
-        headers = self._keys.headers(MANAGEMENT)
-        patience_s = patience_s or self._timeout_s
-        return self._call(verb, self.management + path, patience_s, headers=headers, **how)
+        answer = self._transport.call(
+            MANAGEMENT, verb, self.management + path, patience_s, params=parameters
+        )
+        return read_plain(answer)
 
-    def _call(self, verb: str, url: str, patience_s: float, **how: Any) -> requests.Response:
-        try:
-            answer = self._http.request(verb, url, timeout=(CONNECT_S, patience_s), **how)
-        except requests.RequestException as error:
-            raise Unreachable(f"{url} did not answer: {error}") from error
-        if not answer.ok:
-            raise _refusal(answer)
-        return answer
-
-
-_IMAGE_TYPE = {"Content-Type": "application/octet-stream"}
-
-
-def _form(image: bytes | None, keys: Mapping[str, Any]) -> dict[str, Any]:
-    """A multipart form; a key's value is written as JSON, so that it is read as what it is."""
-    fields: dict[str, tuple[str | None, bytes | str]] = {
-        name: (None, value if name == "id" else json.dumps(value)) for name, value in keys.items()
-    }
-    if image is not None:
-        fields["data"] = ("image", image)
-    return {"files": fields}
-
-
-def _document(answer: requests.Response) -> dict[str, Any]:
-    read = read_npz if answer.headers.get("Content-Type") == NPZ_TYPE else read_json
-    document: dict[str, Any] = read(answer.content)
-    return document
-
-
-def _refusal(answer: requests.Response) -> Refused:
-    try:
-        said = answer.json()
-    except ValueError:
-        return Refused(answer.status_code, answer.text[:500] or answer.reason)
-    if isinstance(said, dict) and {"type", "message"} <= said.keys() and "where" in said:
-        return LensProblem(answer.status_code, said)
-    message = said.get("message") if isinstance(said, dict) else None
-    return Refused(answer.status_code, str(message or said)[:500])
+    def _model_pages(self) -> Iterator[list[str]]:
+        next_page: dict[str, Any] = {}
+        while True:
+            listed = self._manage("GET", "/models", limit=A_PAGE_OF_MODELS, **next_page)
+            page = read_listing(listed)
+            yield [model.name for model in page.models]
+            if not page.next_page or not page.models:
+                return
+            next_page = {"next_page_token": page.next_page}

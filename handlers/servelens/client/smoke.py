@@ -62,23 +62,19 @@ def _describe(server: Server, model: str) -> str:
 
 
 def _predict(server: Server, model: str) -> str:
-    answer = server.predict(model, noise_photo(server, model))
+    answer = server.classify(model, noise_photo(server, model))
     label, probability = next(iter(answer.items()))
     return f"{label} {probability:.3f} and {len(answer) - 1} more"
 
 
 def _explain(server: Server, model: str) -> str:
-    document = server.explain(model, noise_photo(server, model))
-    told = []
-    for entry in document["attributions"]:
-        where = entry["layer"] or "the input"
-        if entry["problem"] is not None:
-            told.append(f"{entry['method']}: {entry['problem']['message']}")
-        else:
-            label = entry["target"]["label"]
-            told.append(f"{entry['method']} at {where} for {label}: {entry['map'].shape}")
-    cost = document["cost"]
-    return f"{'; '.join(told)}; {cost['forwards']} forward, {cost['backwards']} backward"
+    result = server.explain(model, noise_photo(server, model))
+    told = [
+        f"{entry.title}: {entry.why_nothing if entry.map is None else entry.map.shape}"
+        for entry in result.attributions
+    ]
+    cost = result.cost
+    return f"{'; '.join(told)}; {cost.forwards} forward, {cost.backwards} backward"
 
 
 def _passes(name: str, check: Check) -> bool:

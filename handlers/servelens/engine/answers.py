@@ -7,7 +7,7 @@ and says which ones to ask for next, so that nothing is lost silently.
 from __future__ import annotations
 
 import dataclasses
-from typing import List, Tuple
+from typing import Any, Dict, List, Mapping, Tuple
 
 import torch
 
@@ -15,7 +15,9 @@ from servelens.engine.features.channels import channel_means, select_channels
 from servelens.engine.features.statistics import statistics
 from servelens.engine.findings import Findings
 from servelens.engine.jobs import ActivationAsk, MapAsk
+from servelens.engine.kit import Segments
 from servelens.engine.paging import Allowance
+from servelens.engine.pictures import with_pictures
 from servelens.engine.targets import Chosen, Classes
 from servelens.engine.units import not_given
 from servelens.protocol import (
@@ -60,7 +62,11 @@ def write_document(
         return document
     allowance = Allowance(response_bytes, request)
     allowance.take_skeleton(document)
-    return dataclasses.replace(document, activations=tuple(_activations(found, allowance)))
+    backdrop = job.view.backdrop
+    if backdrop is not None:
+        allowance.take_note()
+    document = dataclasses.replace(document, activations=tuple(_activations(found, allowance)))
+    return document if backdrop is None else with_pictures(document, backdrop, allowance)
 
 
 def map_position(found: Findings, ask: int, chosen: Chosen) -> int:
@@ -79,12 +85,21 @@ def _attribution(
         target=classes.ref(chosen),
         signed=ask.method.signed if found_map is None else found_map.signed,
         map=None if found_map is None else found_map.values,
-        params=ask.params,
+        params=_told(ask.params),
         coarsened=ask.coarsened,
         weight=None if found_map is None else found_map.weight,
         convergence_delta=None if found_map is None else found_map.delta,
+        trust=found.cards.get((index, chosen)),
         problem=ask.problem or found.troubles.get((index, chosen)),
     )
+
+
+def _told(params: Mapping[str, Any]) -> Dict[str, Any]:
+    """A drawing is not sent back; how many segments the model sees of it is."""
+    return {
+        name: value.count if isinstance(value, Segments) else value
+        for name, value in params.items()
+    }
 
 
 def _activations(found: Findings, allowance: Allowance) -> List[Activation]:

@@ -16,6 +16,7 @@ from servelens.engine.methods import METHODS
 from servelens.engine.survey import Layer, Survey
 from servelens.engine.targets import Classes
 from servelens.engine.thrift import BACKWARD
+from servelens.engine.trust import CHECKS
 from servelens.engine.unrolling import captum_is_there
 from servelens.protocol import VERSION
 
@@ -57,6 +58,7 @@ def describe(
         "default_layers": list(card.lens.default_layers or survey.default_layers),
         "default_plan": list(card.lens.default_plan),
         "warnings": list(survey.warnings),
+        "trust": [check.describe() for check in CHECKS],
         "methods": [
             _method(method, card, survey, default_layer, unrolls) for method in METHODS.values()
         ],

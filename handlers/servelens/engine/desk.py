@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
 from servelens.engine.budget import Limits
+from servelens.engine.drawings import see_mask, see_segments
 from servelens.engine.features.channels import check_channels
 from servelens.engine.folder.card import InputSpec
-from servelens.engine.geometry import view_photo
+from servelens.engine.geometry import View, view_photo
 from servelens.engine.jobs import ActivationAsk, Job, MapAsk
 from servelens.engine.kit import Method
 from servelens.engine.layers import Catalogue, LayerRef
@@ -16,6 +18,7 @@ from servelens.engine.methods import METHODS
 from servelens.engine.targets import Classes, TargetRule
 from servelens.protocol import (
     ActivationsRequest,
+    Drawing,
     MethodRequest,
     Problem,
     Request,
@@ -23,6 +26,13 @@ from servelens.protocol import (
     did_you_mean,
     problem,
     shorten,
+)
+
+NOT_RENDERED = Problem(
+    "unsupported",
+    "a part's map is a share of a sum, of which no picture is made",
+    hint="leave render out, and add the parts' maps up",
+    where="render",
 )
 
 
@@ -65,17 +75,22 @@ class Desk:
         maps = tuple(ask for entry in plan for ask in self._asks(entry, rules, in_parts))
         activations = self._activation_asks(request.activations)
         started = time.perf_counter()
-        view = view_photo(request.image, self._spec, self._limits.pixels)
+        renders = request.render and not in_parts
+        view = view_photo(request.image, self._spec, self._limits.pixels, backdrop=renders)
+        mask = None
+        if request.mask is not None:
+            mask = see_mask(request.mask, view.ref, self._spec, self._limits.pixels)
         return Job(
             row=row,
             request=request,
             view=view,
             top_k=self._top_k(request.top_k),
             rules=rules,
-            maps=maps,
+            maps=tuple(self._with_segments(ask, view) for ask in maps),
             activations=activations,
-            problems=tuple(_unanswered(key) for key in sorted(request.unanswered)),
+            problems=_problems(request),
             preprocess_ms=(time.perf_counter() - started) * 1000,
+            mask=mask,
         )
 
     def _asks(
@@ -105,6 +120,15 @@ class Desk:
             )
             for layer in self._method_layers(method, entry)
         ]
+
+    def _with_segments(self, ask: MapAsk, view: View) -> MapAsk:
+        """What was drawn among the parameters, as the model sees it."""
+        drawn = {
+            name: see_segments(value, view.ref, self._spec, self._limits.pixels)
+            for name, value in ask.params.items()
+            if isinstance(value, Drawing)
+        }
+        return replace(ask, params={**ask.params, **drawn}) if drawn else ask
 
     def _method_layers(self, method: Method, entry: MethodRequest) -> Sequence[Optional[LayerRef]]:
         if method.scope == "input":
@@ -191,6 +215,12 @@ class Desk:
 
 def _place(where: str, index: int, values: Sequence[TargetValue]) -> str:
     return where if len(values) == 1 else f"{where}[{index}]"
+
+
+def _problems(request: Request) -> Tuple[Problem, ...]:
+    """What is not done, beside what is."""
+    unanswered = tuple(_unanswered(key) for key in sorted(request.unanswered))
+    return (*unanswered, NOT_RENDERED) if request.render and request.part else unanswered
 
 
 def _unanswered(key: str) -> Problem:

@@ -12,12 +12,13 @@ from servelens.engine.jobs import Job
 from servelens.engine.kit import Map
 from servelens.engine.layers import LayerRef
 from servelens.engine.targets import Chosen
-from servelens.protocol import Prediction, Problem
+from servelens.protocol import Prediction, Problem, TrustCard
 
 
 @dataclass(frozen=True)
 class FoundMap:
-    """`weight` comes with a share of the work, `delta` with methods that promise to add up."""
+    """`weight` comes with a share of the work; `delta`, with methods that promise to add up, is by
+    how much the sum is above what it should be."""
 
     values: np.ndarray
     signed: bool
@@ -38,6 +39,7 @@ class Findings:
     relevance: Dict[LayerRef, torch.Tensor] = field(default_factory=dict)
     maps: Dict[Tuple[int, Chosen], FoundMap] = field(default_factory=dict)
     troubles: Dict[Tuple[int, Chosen], Problem] = field(default_factory=dict)
+    cards: Dict[Tuple[int, Chosen], TrustCard] = field(default_factory=dict)
     forwards: int = 1
     backwards: int = 0
     compute_ms: float = 0.0

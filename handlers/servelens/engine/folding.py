@@ -26,7 +26,7 @@ def fold_norms(module: nn.Module) -> None:
 
 
 def with_shared_weights(module: nn.Module) -> nn.Module:
-    """A copy that costs no memory."""
+    """A copy to hook and to rebuild; it costs no memory but for what is put in anew."""
     return copy.deepcopy(module, {id(weights): weights for weights in module.parameters()})
 
 

@@ -6,45 +6,34 @@ uses, without what they compute outside the crop.
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
-from typing import Sequence, Tuple
+from typing import Optional, Sequence, Tuple
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image
+from PIL import Image
 
+from servelens.engine.decoding import decode, in_mode, upright
 from servelens.engine.folder.card import InputSpec
-from servelens.protocol import InputRef, ProblemError, problem
+from servelens.protocol import InputRef
 
-# Pillow opens some forty formats, interpreters among them; these are pictures and nothing else.
-# Asking for one that this Pillow was built without is an error of its own, hence the filter.
-Image.init()
-FORMATS = tuple(f for f in ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF") if f in Image.OPEN)
+LONGEST_BACKDROP = 512
 FILTERS = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
-# What turns a photo upright, by EXIF's orientation; 1 is upright.
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 @dataclass(frozen=True)
 class View:
-    """What the model sees of one photo: its pixels, and where they come from."""
+    """What the model sees of one photo: its pixels, and where they come from. The backdrop is that
+    part of the photo for people to look at."""
 
     pixels: np.ndarray  # uint8 [height, width, channels]
     ref: InputRef
+    backdrop: Optional[np.ndarray] = None  # uint8 [height, width, 3]
 
 
 @dataclass(frozen=True)
@@ -71,13 +60,20 @@ class Placement:
         return left, top, max(right, left + 1), max(bottom, top + 1)
 
 
-def view_photo(data: bytes, spec: InputSpec, max_pixels: int) -> View:
-    photo = _decode(data, spec, max_pixels)
+def view_photo(data: bytes, spec: InputSpec, max_pixels: int, *, backdrop: bool = False) -> View:
+    def as_shown(photo: Image.Image) -> Image.Image:
+        """In the colours that the model takes."""
+        photo.load()
+        shown = upright(photo) if spec.exif else photo
+        return in_mode(shown, "L" if spec.channels == 1 else "RGB")
+
+    photo = decode(data, as_shown, max_pixels)
     placement = place(photo.width, photo.height, spec)
-    seen = _cut(photo, placement, FILTERS[spec.interpolation], max_pixels)
+    seen = cut(photo, placement, FILTERS[spec.interpolation], max_pixels)
     pixels = np.asarray(seen, dtype=np.uint8).reshape(*spec.size, spec.channels)
     crop = placement.in_photo(photo.width, photo.height)
-    return View(pixels, InputRef(photo.width, photo.height, crop, spec.size))
+    ref = InputRef(photo.width, photo.height, crop, spec.size)
+    return View(pixels, ref, _backdrop(photo, crop) if backdrop else None)
 
 
 def place(width: int, height: int, spec: InputSpec) -> Placement:
@@ -103,6 +99,13 @@ def to_input(views: Sequence[View], spec: InputSpec, device: torch.device) -> to
     return batch.sub_(mean).div_(std)
 
 
+def _backdrop(photo: Image.Image, crop: Tuple[int, int, int, int]) -> np.ndarray:
+    width, height = crop[2] - crop[0], crop[3] - crop[1]
+    shrink = min(1.0, LONGEST_BACKDROP / max(width, height))
+    size = max(1, round(width * shrink)), max(1, round(height * shrink))
+    return np.asarray(photo.resize(size, Image.Resampling.BILINEAR, box=crop).convert("RGB"))
+
+
 def _scaled(width: int, height: int, spec: InputSpec) -> Tuple[int, int]:
     """The scaled photo that the crop is cut from; always large enough to fill the crop."""
     crop_height, crop_width = spec.size
@@ -119,9 +122,10 @@ def _scaled(width: int, height: int, spec: InputSpec) -> Tuple[int, int]:
     )
 
 
-def _cut(
+def cut(
     photo: Image.Image, placement: Placement, method: Image.Resampling, max_pixels: int
 ) -> Image.Image:
+    """What the model sees of the photo, or of a drawing of its size."""
     scaled_width, scaled_height = placement.scaled
     left, top, right, bottom = placement.box
     if scaled_width * scaled_height > max_pixels:
@@ -131,59 +135,3 @@ def _cut(
     if placement.scaled != photo.size:
         photo = photo.resize(placement.scaled, method)
     return photo if placement.box == (0, 0, *photo.size) else photo.crop(placement.box)
-
-
-def _decode(data: bytes, spec: InputSpec, max_pixels: int) -> Image.Image:
-    """The photo as it is shown, in the colours that the model takes."""
-    try:
-        photo = Image.open(io.BytesIO(data), formats=FORMATS)
-        if photo.width * photo.height <= max_pixels:
-            photo.load()
-            shown = _upright(photo) if spec.exif else photo
-            return _in_mode(shown, "L" if spec.channels == 1 else "RGB")
-    except Image.DecompressionBombError:
-        raise _too_many_pixels(max_pixels) from None
-    except ProblemError:
-        raise
-    except Exception as error:  # a hostile file can raise anything at all from a decoder
-        raise _bad_image(type(error).__name__) from error
-    raise _too_many_pixels(max_pixels)
-
-
-def _bad_image(reason: str) -> ProblemError:
-    return problem(
-        "bad_image",
-        f"the image cannot be decoded ({reason})",
-        hint="send a whole file of one of " + ", ".join(FORMATS),
-        where="image",
-    )
-
-
-def _too_many_pixels(max_pixels: int) -> ProblemError:
-    return problem(
-        "too_many_pixels",
-        f"the image has more than {max_pixels:,} pixels",
-        hint="scale it down before sending it; the model sees far fewer",
-        where="image",
-    )
-
-
-def _upright(photo: Image.Image) -> Image.Image:
-    """Pillow's own way also writes the EXIF block anew, and fails on a damaged one."""
-    try:
-        orientation = photo.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # the block is damaged; the photo need not be
-        return photo
-    return photo.transpose(TURNS[orientation]) if orientation in TURNS else photo
-
-
-def _in_mode(photo: Image.Image, mode: str) -> Image.Image:
-    """Sixteen bits are scaled to eight: Pillow's own conversion would clip nearly all to white."""
-    if photo.mode.startswith("I"):
-        levels = np.asarray(photo)
-        if levels.min() < 0 or levels.max() > 0xFFFF:
-            raise _bad_image("its grey levels are not of sixteen bits")
-        photo = Image.fromarray((levels >> 8).astype(np.uint8))
-    # A model sees no transparency, and Pillow warns about it in a palette.
-    photo.info.pop("transparency", None)
-    return photo if photo.mode == mode else photo.convert(mode)

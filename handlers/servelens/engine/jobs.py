@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
+import numpy as np
+
 from servelens.engine.budget import PATIENCE
 from servelens.engine.geometry import View
 from servelens.engine.kit import Method, Reads, Shape
@@ -76,6 +78,8 @@ class Job:
     activations: Tuple[ActivationAsk, ...]
     problems: Tuple[Problem, ...]
     preprocess_ms: float
+    # Where the true cause is known to be: bool [H, W] at the model's input size.
+    mask: Optional[np.ndarray] = None
 
     @property
     def is_bare(self) -> bool:

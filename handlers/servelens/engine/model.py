@@ -1,27 +1,30 @@
-"""A model made ready to answer: the module to look into, its fast twin, and how to read both."""
+"""A model made ready to answer: the module, its fast twin, and how to read both."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Sequence
 
 import torch
 from torch import nn
 
-from servelens.engine.fast import Predictor, folded
+from servelens.engine.fast import Predictor, Twin, folded
 from servelens.engine.folder.card import Card
 from servelens.engine.geometry import View, to_input
 from servelens.engine.head import Head
+from servelens.engine.layers import LayerRef
 from servelens.engine.targets import Classes
 from servelens.engine.unrolling import Unrolled
 
 
 @dataclass(frozen=True)
 class Model:
-    """`module` is what hooks and gradients see; `predictor` answers rows that only predict."""
+    """`predictor` answers rows that only predict; `explaining` is what hooks and gradients see."""
 
     module: nn.Module
+    twin: Twin
     predictor: Predictor
     head: Head
     classes: Classes
@@ -30,8 +33,17 @@ class Model:
 
     @cached_property
     def unrolled(self) -> Unrolled:
-        """The module again, for methods that go through it by rules of their own."""
-        return Unrolled(self.module, self.head, example_input(self.card))
+        """The twin again, for methods that go through it by rules of their own."""
+        return Unrolled(self.twin.module, self.head, example_input(self.card))
+
+    def explaining(self, layers: Sequence[LayerRef]) -> nn.Module:
+        """The twin, or the module where a layer is asked for that the twin has changed."""
+        changed = any(layer.module in self.twin.changed for layer in layers)
+        return self.module if changed else self.twin.module
+
+    def with_module(self, module: nn.Module) -> Model:
+        """The same, looking into another module, its own twin; what only predicts stays."""
+        return replace(self, module=module, twin=Twin(module))
 
     def batch(self, views: Sequence[View]) -> torch.Tensor:
         return to_input(views, self.card.input, self.device)
@@ -45,10 +57,12 @@ def make_model(
 ) -> Model:
     """Takes the module over; `dtype` is for predictions on a GPU, a CPU computes in float32."""
     precision = getattr(torch, dtype) if device.type == "cuda" else torch.float32
-    twin = _placed(folded(module, example_input(card)), device)
+    found = folded(module, example_input(card))
+    module, twin = _placed(module, device), Twin(_placed(found.module, device), found.changed)
+    # The twin has weights of the module, which must not be rounded.
+    fast = twin.module if precision == torch.float32 else copy.deepcopy(twin.module).to(precision)
     classes = Classes(head, card.output)
-    predictor = Predictor(twin, head, precision)
-    return Model(_placed(module, device), predictor, head, classes, card, device)
+    return Model(module, twin, Predictor(fast, head, precision), head, classes, card, device)
 
 
 def example_input(card: Card, rows: int = 1) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""How many of the channels that were asked for still fit into an answer's bytes."""
+"""How much of what was asked for still fits into an answer's bytes: channels, then pictures."""
 
 from __future__ import annotations
 
@@ -40,6 +40,18 @@ class Allowance:
         """Of each entry what it takes without any channel: it then names all that were wanted."""
         tensor = packed_size((0,), 4, self._encoding)
         self._take(sum(ENTRY_BYTES + tensor + NEXT_BYTES * len(channels) for channels in wanted))
+
+    def take_note(self) -> None:
+        """Of a problem that may have to be told beside all else."""
+        self._take(ENTRY_BYTES)
+
+    def take_picture(self, png: bytes) -> bool:
+        """Whether it fits; nothing is taken where it does not."""
+        size = packed_size((len(png),), 1, self._encoding)
+        if size > self.left:
+            return False
+        self._take(size)
+        return True
 
     def take_channels(
         self, values: torch.Tensor, channels: Tuple[int, ...], *, maps: bool

@@ -9,6 +9,7 @@ after the passes that are shared, one row at a time, in chunks of their own.
 
 from __future__ import annotations
 
+import copy
 import enum
 import time
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from servelens.engine.passes import explore, predict
 from servelens.engine.sampling import run_series
 from servelens.engine.tape import record
 from servelens.engine.thrift import BACKWARD, Rates, within_budget
+from servelens.engine.trust import Bench, examine
 
 # Of the largest logit: more than rounding makes of a deep network in a batch of another size.
 SAME_ANSWER = 1e-3
@@ -69,8 +71,10 @@ class Group:
 class Plan:
     """Runs jobs on one model, each lane at the pace that was measured for it."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, modules: Sequence[str]) -> None:
+        """`modules` are named in the order in which they answer."""
         self._model = model
+        self._modules = tuple(modules)
         explaining = calibrate(self._trial_explanation, model.device)
         # The trial made one forward and one backward pass.
         forward = 1 / (1 + BACKWARD)
@@ -103,12 +107,22 @@ class Plan:
 
     def _run_further(self, found: Findings) -> Iterator[Event]:
         """What one row asks beyond the shared passes; each map answers for its own failure."""
-        if not found.job.own_asks:
+        if not found.job.own_asks and not found.job.request.trust:
             return
         started = time.perf_counter()
         (image,) = self._model.batch([found.job.view])
-        yield from run_series(self._model, found, image, self._paces[Lane.EXPLAIN])
+        pace = self._paces[Lane.EXPLAIN]
+        yield from run_series(self._model, found, image, pace)
+        if found.job.request.trust:
+            bench = Bench(self._model, found, image, pace, self._run_on, self._modules, started)
+            yield from examine(bench, self._rates)
         found.compute_ms += (time.perf_counter() - started) * 1000
+
+    def _run_on(self, model: Model, job: Job) -> Iterator[Event]:
+        """The job on another model of the same pace."""
+        other = copy.copy(self)
+        other._model = model
+        return other.run([job])
 
     def _run_chunk(self, lane: Lane, jobs: Sequence[Job]) -> Iterator[Event]:
         try:
@@ -134,8 +148,9 @@ class Plan:
         """Whether a row is answered alike beside others. Where norms take their statistics from
         the batch, or random numbers are drawn for all of it, no row may share a pass."""
         model, rows = self._model, self._model.example(2)
-        together = record(model.module, model.head, rows).output[1:]
-        alone = record(model.module, model.head, rows[1:]).output
+        module = model.explaining(())
+        together = record(module, model.head, rows).output[1:]
+        alone = record(module, model.head, rows[1:]).output
         return bool((together - alone).abs().max() <= SAME_ANSWER * alone.abs().max())
 
     def _trial_prediction(self, rows: int) -> None:
@@ -143,5 +158,6 @@ class Plan:
 
     def _trial_explanation(self, rows: int) -> None:
         model = self._model
-        tape = record(model.module, model.head, model.example(rows), gradients=True, of_input=True)
+        module, batch = model.explaining(()), model.example(rows)
+        tape = record(module, model.head, batch, gradients=True, of_input=True)
         tape.gradients(lambda output: output.sum(), (), of_input=True, keep_graph=False)

@@ -70,6 +70,7 @@ class _Walker:
         asks: Mapping[int, MapAsk],
     ) -> None:
         self._model = model
+        self._module = model.explaining([ask.layer for ask in asks.values() if ask.layer])
         self._found = found
         self._walk = walk
         self._asks = asks
@@ -145,7 +146,7 @@ class _Walker:
 
     def _record_one(self, image: torch.Tensor, *about: Any, **more: Any) -> Tape:
         self._found.forwards += 1
-        return record(self._model.module, self._model.head, image[None], *about, **more)
+        return record(self._module, self._model.head, image[None], *about, **more)
 
     def _chunks(self, samples: Samples, pace: Pace) -> Iterator[Tuple[List[int], Dict[Key, Shot]]]:
         left = share_of(self._walk.count(self._source.input.shape), self._found.job.request.part)
@@ -170,7 +171,7 @@ class _Walker:
             return self._propagate(samples, indices)
         inputs = samples.inputs(indices)
         tape = record(
-            self._model.module,
+            self._module,
             self._model.head,
             inputs,
             distinct(self._asks[i].layer for i, _ in self._open if self._asks[i].layer),

@@ -30,7 +30,8 @@ from servelens.engine.model import example_input, make_model
 from servelens.engine.plan import Plan
 from servelens.engine.survey import survey
 from servelens.engine.targets import Classes
-from servelens.engine.thrift import most_passes
+from servelens.engine.thrift import passes_of_job
+from servelens.engine.trust import most_passes
 from servelens.engine.unrolling import why_not
 from servelens.protocol import (
     Document,
@@ -64,7 +65,7 @@ class Session:
         self._capability = with_worker_facts(capability, digest, limits, device)
         self._ref = ModelRef(card.name, card.version, digest)
         self.model = make_model(module, head, card, device, dtype)
-        self._plan = Plan(self.model)
+        self._plan = Plan(self.model, [layer["name"] for layer in capability["layers"]])
         self._desk = Desk(
             card.input,
             self.model.classes,
@@ -125,7 +126,7 @@ class Session:
             return as_problem(error, "the answer could not be written")
 
     def _frames(self, job: Job) -> Iterator[Mapping[str, Any]]:
-        done, total = 0, most_passes(job)
+        done, total = 0, sum(passes_of_job(job)) + most_passes(job)
         for event in self._plan.run([job]):
             if isinstance(event, Progress):
                 done = min(done + event.passes, total)  # what memory ran out for is run again

@@ -77,7 +77,19 @@ class Difference:
         return (Chosen(first.index, second.index),)
 
 
-TargetRule = Union[ByIndex, ByRank, Difference]
+@dataclass(frozen=True)
+class Settled:
+    """What was chosen before, whichever classes are the most probable now."""
+
+    chosen: Chosen
+    count = 1
+    depth = 0
+
+    def choose(self, ranking: Sequence[int]) -> Tuple[Chosen, ...]:
+        return (self.chosen,)
+
+
+TargetRule = Union[ByIndex, ByRank, Difference, Settled]
 
 
 class Classes:
@@ -92,6 +104,11 @@ class Classes:
         self._indices: Dict[str, List[int]] = {}
         for index, label in enumerate(self.labels):
             self._indices.setdefault(label, []).append(index)
+
+    @property
+    def are_probable(self) -> bool:
+        """Whether what is answered for them are probabilities, from 0 to 1."""
+        return self.single_logit or self.activation != "none"
 
     def logits(self, output: torch.Tensor) -> torch.Tensor:
         """[N, count]; a single logit speaks for class 1, its negative for class 0."""
@@ -121,10 +138,10 @@ class Classes:
         first = self.rule(value["class"], f"{where}.class")
         second = self.rule(value["versus"], f"{where}.versus")
         for side, name in ((first, "class"), (second, "versus")):
-            if isinstance(side, Difference) or side.count != 1:
+            if not isinstance(side, (ByIndex, ByRank)) or side.count != 1:
                 place = f"{where}.{name}"
                 raise problem("bad_value", f"{place} must be one class", where=place)
-        assert not isinstance(first, Difference) and not isinstance(second, Difference)
+        assert isinstance(first, (ByIndex, ByRank)) and isinstance(second, (ByIndex, ByRank))
         return Difference(first, second)
 
     def ref(self, chosen: Chosen) -> TargetRef:

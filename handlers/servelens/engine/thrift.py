@@ -7,7 +7,7 @@ was measured when the model was loaded.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Dict, Mapping
+from typing import Any, Dict, Mapping, Tuple
 
 from servelens.engine.budget import check_compute
 from servelens.engine.jobs import Job, MapAsk
@@ -38,17 +38,21 @@ class Rates:
 
     def estimate(self, job: Job) -> Estimate:
         shared = self.forward_ms * (1 + BACKWARD * job.most_backwards)
-        series = 0.0
-        for walk, asks in walks_of(job).items():
-            forwards, backwards = passes_of(walk, asks, job)
-            series += self.forward_in_chunk_ms * (forwards + BACKWARD * backwards)
-        return Estimate(shared, series)
+        return Estimate(shared, self.in_chunks_ms(*_of_series(job)))
+
+    def in_chunks_ms(self, forwards: int, backwards: int) -> float:
+        return self.forward_in_chunk_ms * (forwards + BACKWARD * backwards)
 
 
-def most_passes(job: Job) -> int:
+def passes_of_job(job: Job) -> Tuple[int, int]:
     """Images through the model and back for one job, at most."""
-    series = [passes_of(walk, asks, job) for walk, asks in walks_of(job).items()]
-    return 1 + job.most_backwards + sum(forwards + backs for forwards, backs in series)
+    forwards, backwards = _of_series(job)
+    return 1 + forwards, job.most_backwards + backwards
+
+
+def _of_series(job: Job) -> Tuple[int, int]:
+    each = [passes_of(walk, asks, job) for walk, asks in walks_of(job).items()]
+    return sum(forwards for forwards, _ in each), sum(backwards for _, backwards in each)
 
 
 def within_budget(job: Job, rates: Rates) -> Job:

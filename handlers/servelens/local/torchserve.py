@@ -3,7 +3,7 @@
 Example::
 
     with TorchServe(Path("archives/store"), [Model.parse("shapes.mar")], config=settings) as server:
-        server.client.predict("shapes", image)
+        server.client.classify("shapes", image)
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class TorchServe:
             **{word: value for word, value in batching.items() if value is not None},
         )
         # The worker count of the archive's model-config.yaml beats that of a registration.
-        if model.workers not in (None, len(self.client.workers(model.name))):
+        if model.workers not in (None, len(self.client.describe(model.name).workers)):
             self.client.scale(model.name, model.workers, MODEL_PATIENCE_S)
 
     def _open(self, stack: ExitStack) -> None:

@@ -13,8 +13,11 @@ from servelens.protocol.document import (
     Prediction,
     Statistics,
     TargetRef,
+    TrustCard,
+    TrustCurves,
     to_wire,
 )
+from servelens.protocol.pictures import Drawing, picture_of_text
 from servelens.protocol.problem import (
     STATUS,
     Problem,
@@ -25,6 +28,7 @@ from servelens.protocol.problem import (
     shorten,
 )
 from servelens.protocol.request import (
+    FILE_KEYS,
     IMAGE_FIELDS,
     KEYS,
     ActivationsRequest,
@@ -40,6 +44,7 @@ from servelens.protocol.request import (
 VERSION = 1
 
 __all__ = [
+    "FILE_KEYS",
     "IMAGE_FIELDS",
     "KEYS",
     "STATUS",
@@ -51,6 +56,7 @@ __all__ = [
     "ClassRef",
     "Cost",
     "Document",
+    "Drawing",
     "InputRef",
     "MethodRequest",
     "ModelRef",
@@ -62,7 +68,10 @@ __all__ = [
     "Statistics",
     "TargetRef",
     "TargetValue",
+    "TrustCard",
+    "TrustCurves",
     "did_you_mean",
+    "picture_of_text",
     "place",
     "problem",
     "read_explain",

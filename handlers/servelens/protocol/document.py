@@ -98,6 +98,35 @@ class Activation:
 
 
 @dataclass(frozen=True)
+class TrustCurves:
+    """The target's probability after each of 0 to 16 steps."""
+
+    deletion: Tuple[float, ...]
+    insertion: Tuple[float, ...]
+    random_deletion: Tuple[float, ...]
+    random_insertion: Tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class TrustCard:
+    """Evidence on one map. `compared_with` says of each number what to hold it against, and of
+    each that is null why it is; `forwards` counts the images that the card rests on."""
+
+    completeness: Optional[float] = None
+    deletion_auc: Optional[float] = None
+    insertion_auc: Optional[float] = None
+    random_deletion_auc: Optional[float] = None
+    random_insertion_auc: Optional[float] = None
+    stability: Optional[float] = None
+    sanity: Optional[float] = None
+    pointing: Optional[float] = None
+    mass: Optional[float] = None
+    curves: Optional[TrustCurves] = None
+    compared_with: Mapping[str, str] = field(default_factory=dict)
+    forwards: int = 0
+
+
+@dataclass(frozen=True)
 class Attribution:
     method: str
     layer: Optional[str] = None
@@ -106,8 +135,9 @@ class Attribution:
     map: Optional[Tensor] = None
     params: Mapping[str, Any] = field(default_factory=dict)
     convergence_delta: Optional[float] = None
-    trust: Optional[Mapping[str, Any]] = None
-    image: Optional[str] = None
+    trust: Optional[TrustCard] = None
+    # A PNG of the map laid over the photo: base64 in JSON, an array of bytes in npz.
+    image: Optional[bytes] = None
     problem: Optional[Problem] = None
     # Of a part: the parts' maps, summed, are divided by their weights, summed.
     weight: Optional[Tensor] = field(default=None, metadata=WHEN_ASKED)

@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Dict, FrozenSet, Mapping, Optional, Tuple, Union
 
+from servelens.protocol.pictures import Drawing
 from servelens.protocol.problem import did_you_mean, place, problem, shorten
 from servelens.protocol.shapes import (
     Choice,
@@ -18,6 +19,7 @@ from servelens.protocol.shapes import (
     Integer,
     ListOf,
     Number,
+    Png,
     Record,
     Shape,
     Text,
@@ -100,13 +102,20 @@ KEYS: Tuple[Key, ...] = (
     ),
     Key("rank_channels", Record({}, rest=True), None, "channels by their effect", answered=False),
     Key("receptive_field", Record({}, rest=True), None, "what one unit sees", answered=False),
-    Key("trust", Either(Flag(), Choice(("full",))), False, "evidence on each map", answered=False),
-    Key("mask", Text(), None, "where the true cause is known", answered=False),
+    Key(
+        "trust",
+        Either(Flag(), Choice(("full",))),
+        False,
+        "evidence on each map; true keeps to 100 images a map, full makes every check",
+    ),
+    Key("mask", Png(), None, "where the true cause is known to be; black is elsewhere"),
     Key("part", PART, None, "a share of a perturbation method's work, to be added up"),
-    Key("render", Flag(), False, "ready-made overlay pictures", answered=False),
+    Key("render", Flag(), False, "a ready-made picture with each map, laid over the photo"),
 )
 KEY_BY_NAME: Mapping[str, Key] = {key.name: key for key in KEYS}
 IMAGE_FIELDS = ("image", "data", "body")
+# Keys whose value may be a file part of a form.
+FILE_KEYS = tuple(key.name for key in KEYS if isinstance(key.shape, Png))
 
 TargetValue = Union[int, str, Mapping[str, Any]]
 
@@ -150,6 +159,9 @@ class Request:
     seed: int = 0
     id: Optional[str] = None
     part: Optional[Tuple[int, int]] = None
+    mask: Optional[Drawing] = None
+    render: bool = False
+    trust: Union[bool, str] = False
     unanswered: FrozenSet[str] = frozenset()
 
 
@@ -173,6 +185,14 @@ def read_request(
     if read.get("stream") and read.get("format") == "npz":
         raise problem("bad_value", "a stream is JSON lines and cannot be npz", where="format")
     part = _part(read.get("part"))
+    trust = read.get("trust", False)
+    if trust and part is not None:
+        raise problem(
+            "bad_value",
+            "a trust card is of a whole map, and a part is a share of one",
+            hint="leave out trust or part",
+            where="trust",
+        )
     return Request(
         image=image,
         top_k=read.get("top_k"),
@@ -188,6 +208,9 @@ def read_request(
         seed=read.get("seed", 0),
         id=read.get("id"),
         part=part,
+        mask=read.get("mask"),
+        render=read.get("render", False),
+        trust=trust,
         unanswered=frozenset(n for n, v in read.items() if not KEY_BY_NAME[n].answered and v),
     )
 

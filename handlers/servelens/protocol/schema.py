@@ -15,6 +15,18 @@ PRIMITIVES: Mapping[Any, Dict[str, Any]] = {
     int: {"type": "integer"},
     float: {"type": "number"},
     bool: {"type": "boolean"},
+    bytes: {
+        "oneOf": [
+            {"type": "string", "contentEncoding": "base64", "contentMediaType": "image/png"},
+            {
+                "type": "object",
+                "description": "in npz",
+                "properties": {"array": {"type": "string"}},
+                "required": ["array"],
+                "additionalProperties": False,
+            },
+        ]
+    },
     Any: {},
 }
 TENSOR_IN_JSON: Dict[str, Any] = {

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Dict, Mapping, Optional, Tuple
 
+from servelens.protocol.pictures import Drawing, picture_of_text
 from servelens.protocol.problem import did_you_mean, place, problem, shorten
 
 
@@ -116,6 +117,29 @@ class Text(Shape):
         return "a text" + (
             "" if self.max_length is None else f" of at most {self.max_length} characters"
         )
+
+
+@dataclass(frozen=True)
+class Png(Shape):
+    """A picture drawn over the photo; a form may have it as a file, whose bytes are then read."""
+
+    json_types = (str, bytes)
+
+    def read(self, value: Any, where: str) -> Drawing:
+        if not self.takes(value):
+            raise self.reject(value, where)
+        data = picture_of_text(value, where) if isinstance(value, str) else value
+        return Drawing(data, where)
+
+    def schema(self) -> Dict[str, Any]:
+        return {
+            "type": "string",
+            "contentEncoding": "base64",
+            "contentMediaType": "image/png",
+        }
+
+    def says(self) -> str:
+        return "a PNG of the photo's size, in base64 or as a data URL"
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,14 @@
-"""Images that travel as text: base64, a data URL, or KServe's `{"b64": "..."}`.
+"""The photo of a row, which may be a file's bytes, base64, a data URL or KServe's `{"b64": "..."}`.
 
 What the bytes are is for the engine to find out; here it only matters that they are bytes.
 """
 
 from __future__ import annotations
 
-import base64
-import re
 from typing import Any, Optional, Union
 
-from servelens.protocol import problem, shorten
+from servelens.protocol import picture_of_text, problem, shorten
 
-# The head of a data URL, as far as the comma; media types are short.
-DATA_URL = re.compile(r"data:([^,]{0,200}),", re.IGNORECASE)
 STARTS_OF_IMAGES = (
     b"\xff\xd8\xff",
     b"\x89PNG",
@@ -34,9 +30,10 @@ def read_image(value: Any, where: str) -> Optional[bytes]:
     if isinstance(value, dict) and value.keys() == {"b64"}:
         return read_image(value["b64"], f"{where}.b64")
     if isinstance(value, (bytes, bytearray)):
-        image = _of_text(value.decode("latin-1"), where) if value[:5].lower() == b"data:" else value
+        is_url = value[:5].lower() == b"data:"
+        image = picture_of_text(value.decode("latin-1"), where) if is_url else value
     elif isinstance(value, str):
-        image = _of_text(value, where)
+        image = picture_of_text(value, where)
     elif value is None:
         return None
     else:
@@ -50,25 +47,3 @@ def read_image(value: Any, where: str) -> Optional[bytes]:
 
 def looks_like_image(body: Union[bytes, bytearray]) -> bool:
     return bytes(body[:4]).startswith(STARTS_OF_IMAGES)
-
-
-def _of_text(text: str, where: str) -> bytes:
-    head = DATA_URL.match(text)
-    if head is None:
-        return _of_base64(text, where)
-    if not head[1].lower().endswith(";base64"):
-        raise problem("bad_image", f"{where} is a data URL, but not one in base64", where=where)
-    return _of_base64(text[head.end() :], where)
-
-
-def _of_base64(text: str, where: str) -> bytes:
-    """Line breaks are let pass, for `base64` writes them; anything else foreign is an error."""
-    try:
-        return base64.b64decode("".join(text.split()), validate=True)
-    except ValueError as error:
-        raise problem(
-            "bad_image",
-            f"{where} is not valid base64: {error}",
-            hint="use the standard alphabet (+ and /) with its padding (=)",
-            where=where,
-        ) from None

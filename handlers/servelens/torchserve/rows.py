@@ -12,6 +12,7 @@ from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 
 from servelens.codec import JSON_TYPE, NPZ_TYPE
 from servelens.protocol import (
+    FILE_KEYS,
     IMAGE_FIELDS,
     Problem,
     ProblemError,
@@ -204,8 +205,10 @@ def _read_form(row: Mapping[str, Any], door: Door) -> Question:
 
 
 def _read_field(name: str, value: Any) -> Any:
-    """A part that its sender typed as JSON is parsed already."""
+    """A part that its sender typed as JSON is parsed already; base64 is ASCII, and no PNG is."""
     if isinstance(value, (bytes, bytearray)):
+        if name in FILE_KEYS and not value.isascii():
+            return bytes(value)
         try:
             value = bytes(value).decode("utf-8")
         except UnicodeDecodeError:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
 
-from worker_fixtures.front_end import Call, as_json, form, raw
+from worker_fixtures.front_end import Call, Part, as_json, form, raw
 
 
 def png(seed: int = 0, size: tuple[int, int] = (48, 40)) -> bytes:
@@ -18,8 +19,23 @@ def png(seed: int = 0, size: tuple[int, int] = (48, 40)) -> bytes:
     return file.getvalue()
 
 
+def mask(size: tuple[int, int] = (48, 40)) -> bytes:
+    """The left half is marked."""
+    image = Image.new("L", size, 0)
+    image.paste(255, (0, 0, size[0] // 2, size[1]))
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
 def as_base64(photo: bytes) -> str:
     return base64.b64encode(photo).decode()
+
+
+def with_mask(photo: bytes, mask: bytes, **keys: str) -> Call:
+    """A form whose mask is a file part."""
+    call = form(photo, **keys)
+    return replace(call, parts=[*call.parts, Part("mask", mask, "image/png")])
 
 
 PHOTO = png()
@@ -43,5 +59,8 @@ BAD_CALLS: dict[str, tuple[Call, str]] = {
     "unknown class": (form(PHOTO, explain="true", target="dragon"), "unknown_class"),
     "no time": (form(PHOTO, explain="true", budget_ms="0"), "over_budget"),
     "bad stream": (form(PHOTO, explain="gradcam", stream="true"), "unknown_method"),
+    "no mask": (form(PHOTO, mask="left"), "bad_image"),
+    "half a mask": (as_json({"image": PHOTO64, "mask": as_base64(mask()[:60])}), "bad_image"),
+    "a mask of another size": (with_mask(PHOTO, mask((40, 48))), "bad_value"),
     "npz stream": (form(PHOTO, stream="true", format="npz"), "bad_value"),
 }

@@ -29,6 +29,15 @@ def photo(seed: int = 0, **size: Any) -> bytes:
     return encode(noise(seed=seed, **size))
 
 
+def patches(width: int = 50, height: int = 40, count: int = 9, seed: int = 0) -> Image.Image:
+    """A drawing of segments: each pixel has the number of the nearest of some places."""
+    rng = np.random.default_rng(seed)
+    places = rng.random((count, 2)) * (height, width)
+    rows, columns = np.mgrid[:height, :width] + 0.5
+    far = (rows[..., None] - places[:, 0]) ** 2 + (columns[..., None] - places[:, 1]) ** 2
+    return Image.fromarray(far.argmin(-1).astype(np.uint8))
+
+
 def plain(level: int) -> bytes:
     """A PNG file of one grey."""
     return encode(Image.new("RGB", (50, 40), (level,) * 3))

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import nn
 
+from servelens.engine.fast import Predictor
 from servelens.engine.session import Session
 
 
@@ -49,17 +51,26 @@ class Passes:
     backwards: list[int] = field(default_factory=list)
 
 
+def both_of(session: Session) -> nn.ModuleList:
+    """The model and its twin, where it has one: a pass may go through either."""
+    return nn.ModuleList(dict.fromkeys((session.model.module, session.model.twin.module)))
+
+
 @contextmanager
 def counted(session: Session) -> Iterator[Passes]:
-    """Counts at the doors of the real modules: the one that predicts, the one that explains, and
-    those that were unrolled so far."""
+    """Counts at the doors of the real modules, and tells by who came in what the pass is for."""
     passes = Passes()
+    predict, predicting = Predictor.__call__, []
 
-    def explained(module: nn.Module, inputs: Any) -> None:
-        passes.forwards.append(len(inputs[0]))
+    def as_predictor(predictor: Predictor, batch: torch.Tensor) -> torch.Tensor:
+        predicting.append(predictor)
+        try:
+            return predict(predictor, batch)
+        finally:
+            predicting.pop()
 
-    def predicted(module: nn.Module, inputs: Any) -> None:
-        passes.predicted.append(len(inputs[0]))
+    def entered(module: nn.Module, inputs: Any) -> None:
+        (passes.predicted if predicting else passes.forwards).append(len(inputs[0]))
 
     def answered(module: nn.Module, inputs: Any, output: torch.Tensor) -> None:
         if output.requires_grad:
@@ -67,12 +78,12 @@ def counted(session: Session) -> Iterator[Passes]:
                 lambda gradient: passes.backwards.append(int(gradient.any(dim=1).sum()))
             )
 
-    handles = [session.model.predictor._module.register_forward_pre_hook(predicted)]
-    for module in (session.model.module, *session.model.unrolled._made.values()):
-        handles.append(module.register_forward_pre_hook(explained))
-        handles.append(module.register_forward_hook(answered))
+    doors = [*both_of(session), *session.model.unrolled._made.values()]
+    handles = [door.register_forward_pre_hook(entered) for door in doors]
+    handles += [door.register_forward_hook(answered) for door in doors]
     try:
-        yield passes
+        with mock.patch.object(Predictor, "__call__", as_predictor):
+            yield passes
     finally:
         for handle in handles:
             handle.remove()

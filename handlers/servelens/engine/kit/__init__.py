@@ -11,6 +11,7 @@ from servelens.engine.kit.propagation import (
     UnrolledSeries,
     propagation_of,
 )
+from servelens.engine.kit.segments import Segments
 from servelens.engine.kit.series import Ends, Samples, Series, Shape, Shot, Source, Tally
 from servelens.engine.kit.tallies import (
     ChannelScores,
@@ -36,6 +37,7 @@ __all__ = [
     "Reading",
     "Reads",
     "Samples",
+    "Segments",
     "Series",
     "Shape",
     "Shot",

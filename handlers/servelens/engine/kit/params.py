@@ -22,7 +22,7 @@ class Param:
         schema = self.shape.schema()
         return {
             "name": self.name,
-            "type": schema.get("type", "choice"),
+            "type": schema.get("contentMediaType", schema.get("type", "choice")),
             "default": self.default,
             "min": schema.get("minimum"),
             "max": schema.get("maximum"),
@@ -37,7 +37,8 @@ PER_CHANNEL = Param("per_channel", Flag(), False, "keep the colour channels apar
 def read_params(
     of: str, declared: Tuple[Param, ...], given: Mapping[str, Any], where: str
 ) -> Dict[str, Any]:
-    """The caller's parameters, checked, with the defaults of those not given."""
+    """The caller's parameters, checked, with the defaults of those not given; null is none given
+    where that is the default."""
     known = {param.name: param for param in declared}
     for name in given:
         if name not in known:
@@ -47,7 +48,10 @@ def read_params(
                 hint=did_you_mean(name, known) if known else f"{of} takes none",
                 where=place(name, where),
             )
+    values = {name: given.get(name, param.default) for name, param in known.items()}
     return {
-        name: param.shape.read(given[name], f"{where}.{name}") if name in given else param.default
-        for name, param in known.items()
+        name: value
+        if value is known[name].default
+        else known[name].shape.read(value, f"{where}.{name}")
+        for name, value in values.items()
     }

@@ -1,4 +1,4 @@
-"""Feature ablation: cover each cell of a grid and see what the score loses."""
+"""Feature ablation: cover each cell of the image and see what the score loses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from servelens.engine.series.single_cells import SINGLE_CELLS
     paper="https://captum.ai/api/feature_ablation.html",
 )
 class FeatureAblation(Effects):
-    """What the score loses when the pixel's cell of a grid is covered.
+    """What the score loses when the pixel's cell of a grid, or its segment, is covered.
 
     With P the cell of pixel p, M(p) = s(x) - s(x with P covered).
     """

@@ -1,4 +1,7 @@
-"""The image divided into a grid of cells, some of them shown and the others covered."""
+"""The image divided into cells, some of them shown and the others covered.
+
+Cells are those of a grid, or segments that the caller has drawn.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,25 @@ from typing import Any, Mapping, Sequence, Tuple
 import torch
 
 from servelens.engine.kit import Ends, Param, Samples, Shape, Source, baseline_of, baseline_param
-from servelens.protocol.shapes import Integer
+from servelens.protocol.shapes import Integer, Png
 
 GRID = Param("grid", Integer(2, 32), 7, "cells along each side of the image")
-CELL_PARAMS = (GRID, baseline_param("mean"))
+SEGMENTS = Param(
+    "segments",
+    Png(),
+    None,
+    "segments in place of the grid: a PNG of the photo's size, each value in it one segment",
+)
+CELL_PARAMS = (GRID, SEGMENTS, baseline_param("mean"))
+
+
+def number_of_cells(params: Mapping[str, Any]) -> int:
+    drawn = params["segments"]
+    return int(params["grid"]) ** 2 if drawn is None else int(drawn.count)
 
 
 def cells_of(image: Shape, grid: int) -> torch.Tensor:
-    """[H, W], which cell each pixel lies in, counted row by row."""
+    """[H, W], which cell of a grid each pixel lies in, counted row by row."""
     rows, columns = (torch.arange(side) * grid // side for side in image[1:])
     return rows[:, None] * grid + columns[None, :]
 
@@ -24,8 +38,12 @@ class CellSamples(Samples):
 
     def __init__(self, source: Source, params: Mapping[str, Any], count: int) -> None:
         self.count = count
-        self.number = int(params["grid"]) ** 2
-        self.cells = cells_of(source.input.shape, params["grid"])
+        self.number = number_of_cells(params)
+        drawn = params["segments"]
+        if drawn is None:
+            self.cells = cells_of(source.input.shape, params["grid"])
+        else:
+            self.cells = torch.from_numpy(drawn.of)
         self.cover = baseline_of(params["baseline"], source)
         self._input = source.input
 

@@ -1,4 +1,4 @@
-"""The image with cells of a grid shown at random, for surrogates that are fitted to the scores.
+"""The image with some of its cells shown at random, for surrogates that are fitted to the scores.
 
 Least squares is linear in what it is fitted to. The design is drawn from the seed, so that every
 share of the work knows all of it, and what each score adds to the answer before any is known.

@@ -1,4 +1,4 @@
-"""The cells of a grid shown one after the other, in random orders."""
+"""The image's cells shown one after the other, in random orders."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from servelens.engine.kit import Ends, Param, Series, Shape, Source
-from servelens.engine.series.cells import CELL_PARAMS, LinearSamples
+from servelens.engine.series.cells import CELL_PARAMS, LinearSamples, number_of_cells
 from servelens.protocol.shapes import Integer
 
 
@@ -51,7 +51,7 @@ class Orders(Series):
     thinned_by = "orders"
 
     def count(self, params: Mapping[str, Any], image: Shape, layer: Optional[Shape]) -> int:
-        return int(params["orders"]) * (int(params["grid"]) ** 2 - 1)
+        return int(params["orders"]) * (number_of_cells(params) - 1)
 
     def scored_ends(self, params: Mapping[str, Any]) -> int:
         return 1

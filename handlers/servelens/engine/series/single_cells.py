@@ -1,13 +1,13 @@
-"""The image with one cell of a grid covered, for each of them."""
+"""The image with one of its cells covered, for each of them."""
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 import torch
 
 from servelens.engine.kit import Ends, Series, Shape, Source
-from servelens.engine.series.cells import CELL_PARAMS, CellSamples
+from servelens.engine.series.cells import CELL_PARAMS, CellSamples, number_of_cells
 
 
 class SingleCellSamples(CellSamples):
@@ -29,10 +29,16 @@ class SingleCells(Series):
     thinned_by = "grid"
 
     def count(self, params: Mapping[str, Any], image: Shape, layer: Optional[Shape]) -> int:
-        return int(params["grid"]) ** 2
+        return number_of_cells(params)
 
     def lay_out(self, source: Source, params: Mapping[str, Any]) -> SingleCellSamples:
         return SingleCellSamples(source, params, self.count(params, source.input.shape, None))
+
+    def thin(
+        self, params: Mapping[str, Any], most: int, image: Shape, layer: Optional[Shape]
+    ) -> Optional[Dict[str, Any]]:
+        """A coarser grid; what the caller has drawn has no coarser version."""
+        return super().thin(params, most, image, layer) if params["segments"] is None else None
 
 
 SINGLE_CELLS = SingleCells()

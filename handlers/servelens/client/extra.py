@@ -1,0 +1,21 @@
+"""Libraries that only notebooks need: imported when used, and missed in whole sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from servelens.client.errors import MissingExtra
+
+EXTRA = "notebook"
+
+
+@contextmanager
+def needs(library: str, purpose: str) -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        raise MissingExtra(
+            f"{purpose} need {library}, which is not installed; "
+            f"pip install 'servelens[{EXTRA}]' brings it"
+        ) from error

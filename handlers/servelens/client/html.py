@@ -1,0 +1,92 @@
+"""Results as a notebook shows them: one piece of HTML that needs no other file, and no script.
+
+Labels and messages come from a server and may hold anything, so that text becomes HTML in one place
+only, `element`, which escapes it.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Iterator
+
+from servelens.client.panels import Panel, panels
+from servelens.client.pictures import data_url
+from servelens.client.results import Activation, Prediction, Result, Showable
+
+LONGEST = 224
+VOID = ("br", "img")
+ROW = "display:flex;flex-wrap:wrap;gap:12px;align-items:flex-start"
+FIGURE = "margin:8px 0;max-width:260px"
+STATISTICS = ("mean", "std", "min", "max", "sparsity", "active_channels", "dead_channels")
+
+
+class Markup(str):
+    """Text that is HTML already."""
+
+    __slots__ = ()
+
+
+def element(name: str, *parts: str, **attributes: str) -> Markup:
+    """Parts that are no Markup are text, and so are attributes."""
+    inner = "".join(part if isinstance(part, Markup) else html.escape(part) for part in parts)
+    given = "".join(f' {key}="{html.escape(value)}"' for key, value in attributes.items())
+    end = "" if name in VOID else f"</{name}>"
+    return Markup(f"<{name}{given}>{inner}{end}")
+
+
+def show(result: Showable) -> Markup:
+    return element("div", *_parts(result))
+
+
+def _parts(result: Showable) -> Iterator[Markup]:
+    if isinstance(result, Result):
+        yield element("p", element("b", result.title), f" {_provenance(result)}")
+        yield from (element("p", problem.message) for problem in result.problems or ())
+        if result.predictions:
+            yield _predictions(result.predictions)
+    figures = (_figure(panel) for panel in panels(result, LONGEST))
+    yield element("div", *figures, style=ROW)
+    layers = [entry for entry in result.entries if isinstance(entry, Activation)]
+    if any(layer.statistics for layer in layers):
+        yield _statistics(layers)
+
+
+def _figure(panel: Panel) -> Markup:
+    said = element("figcaption", element("b", panel.title), element("br"), panel.caption)
+    if panel.picture is None:
+        return element("figure", said, style=FIGURE)
+    words = f"{panel.title}: {panel.caption}"
+    drawn = element("img", src=data_url(panel.picture), alt=words, style="max-width:100%")
+    return element("figure", drawn, said, style=FIGURE)
+
+
+def _provenance(result: Result) -> str:
+    model, cost = result.model, result.cost
+    passes = f"{cost.forwards} forward, {cost.backwards} backward"
+    return f"version {model.version}, {model.digest[:19]}; {passes}"
+
+
+def _predictions(predictions: Iterable[Prediction]) -> Markup:
+    head = ("class", "label", "probability", "logit")
+    rows = ((str(p.index), p.label, f"{p.probability:.2%}", f"{p.logit:.3g}") for p in predictions)
+    return _table(head, rows)
+
+
+def _statistics(layers: Iterable[Activation]) -> Markup:
+    rows = (
+        (
+            layer.layer,
+            " × ".join(map(str, layer.shape or ())),
+            *(f"{getattr(layer.statistics, name):.3g}" for name in STATISTICS),
+        )
+        for layer in layers
+        if layer.statistics is not None
+    )
+    names = (name.replace("_", " ") for name in STATISTICS)
+    return _table(("layer", "shape", *names), rows)
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Markup:
+    top = element("tr", *(element("th", name, scope="col") for name in head))
+    body = [element("tr", *(element("td", cell) for cell in row)) for row in rows]
+    return element("table", element("thead", top), element("tbody", *body))

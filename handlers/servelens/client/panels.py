@@ -1,0 +1,78 @@
+"""A result as pictures with their words: what notebooks, figures and saved files all show."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from servelens.client import pictures
+from servelens.client.colours import Scale, as_plane
+from servelens.client.photos import shown
+from servelens.client.results import Activation, Attribution, Result, Showable
+
+MOST_CHANNELS = 64
+
+
+@dataclass(frozen=True)
+class Panel:
+    """No picture where there are no numbers; the caption then says why. The photo has no scale."""
+
+    title: str
+    caption: str
+    picture: Image.Image | None = None
+    scale: Scale | None = None
+
+
+def panels(result: Showable, longest: int) -> Iterator[Panel]:
+    """The photo before a whole result, where it is known; then a panel for each entry."""
+    photo = _photo(result, longest)
+    if isinstance(result, Result) and photo is not None:
+        yield Panel("what the model saw", _where(result), photo)
+    for entry in result.entries:
+        yield (
+            _grid(entry, longest) if isinstance(entry, Activation) else _map(entry, photo, longest)
+        )
+
+
+def _photo(result: Showable, longest: int) -> Image.Image | None:
+    origin = result.origin
+    photo = None if origin is None or origin.photo is None else shown(origin.photo)
+    if origin is None or photo is None:
+        return None
+    return pictures.seen(photo, origin.input.crop, longest)
+
+
+def _where(result: Result) -> str:
+    left, top, right, bottom = result.input.crop
+    whole = f"{result.input.width} by {result.input.height}"
+    return f"{right - left} by {bottom - top} pixels at {left}, {top} of {whole}"
+
+
+def _map(entry: Attribution, photo: Image.Image | None, longest: int) -> Panel:
+    if entry.map is None or not entry.map.size:
+        return Panel(entry.title, entry.why_nothing)
+    plane = as_plane(entry.map)
+    scale = Scale.of(plane, signed=entry.signed)
+    caption = scale.words()
+    if photo is not None:
+        return Panel(entry.title, caption, pictures.overlay(photo, plane, scale), scale)
+    height, width = plane.shape
+    zoom = longest / max(height, width)
+    size = max(1, round(width * zoom)), max(1, round(height * zoom))
+    return Panel(entry.title, caption, pictures.heat(plane, scale, size), scale)
+
+
+def _grid(entry: Activation, longest: int) -> Panel:
+    if entry.maps is None or not entry.maps.size:
+        return Panel(entry.title, entry.why_nothing)
+    maps = np.stack([as_plane(channel) for channel in entry.maps[:MOST_CHANNELS]])
+    scale = Scale.of(maps, signed=False)
+    picture = pictures.atlas(maps, scale, longest // math.ceil(math.sqrt(len(maps))))
+    of = len(entry.maps)
+    count = f"{len(maps)} of {of} channels" if len(maps) < of else f"{of} channels"
+    rest = f"; {len(entry.next.channels)} more on the next page" if entry.next else ""
+    return Panel(entry.title, f"{count} on one scale, {scale.words()}{rest}", picture, scale)
