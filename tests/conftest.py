@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-KINDS = ("unit", "server", "slow", "docs")
-FOLDERS_OF_A_KIND = ("server", "docs")
+KINDS = ("unit", "server", "browser", "slow", "docs", "peers")
+FOLDERS_OF_A_KIND = ("server", "browser", "docs", "peers")
 _private_temporary = pytest.StashKey[Path]()
 
 

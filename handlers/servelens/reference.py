@@ -76,13 +76,12 @@ def method_table() -> str:
 
 def key_table() -> str:
     return _table(
-        ("key", "default", "what it does", "answered"),
+        ("key", "default", "what it does"),
         (
             (
                 f"`{key.name}`",
                 f"`{json.dumps(key.default)}`",
                 f"{key.help}; {key.shape.says()}",
-                "yes" if key.answered else "not yet: `unsupported`",
             )
             for key in KEYS
         ),

@@ -15,7 +15,15 @@ import torch
 from rich.console import Console
 from tests.bench.setting import Setting
 
-BENCHMARKS = ("predict_vs_stock", "grad_cam_http", "cam_sharing", "endurance")
+BENCHMARKS = (
+    "predict_vs_stock",
+    "grad_cam_http",
+    "cam_sharing",
+    "one_call",
+    "stock_explanations",
+    "occlusion",
+    "endurance",
+)
 
 
 def main() -> int:

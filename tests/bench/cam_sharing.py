@@ -6,15 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
+from tests.bench.in_process import ask, input_of, open_engine
 from tests.bench.paired import compare
-from tests.bench.photo import photo
 from tests.bench.setting import Setting
 from tests.bench.table import Report, Row
 from torch import nn
-
-from servelens.engine.geometry import view_photo
-from servelens.engine.session import Session
-from servelens.protocol import Document, Request, read_request
 
 NAME = "cam_sharing"
 TITLE = "Grad-CAM, 20 layers of resnet18 × 3 classes, against Captum's LayerGradCam in a loop"
@@ -22,21 +18,17 @@ CLASSES = 3
 
 
 def run(setting: Setting) -> Report:
-    session = Session.load(setting.folder("resnet18"), setting.device)
+    session = open_engine(setting, "resnet18")
     module = session.model.module
     layers = [name for name, layer in module.named_modules() if isinstance(layer, nn.Conv2d)]
-    request = read_request(
-        {"explain": {"method": "grad_cam", "layers": layers}, "target": f"top:{CLASSES}"}, photo()
-    )
-    view = view_photo(photo(), session.card.input, session.limits.pixels)
-    batch = session.model.batch([view])
-    targets = [p.index for p in _answer(session, request).predictions[:CLASSES]]
-    captum_loop = _captum_loop(module, layers, targets, batch)
+    keys = {"explain": {"method": "grad_cam", "layers": layers}, "target": f"top:{CLASSES}"}
+    targets = [p.index for p in ask(session, **keys).predictions[:CLASSES]]
+    captum_loop = _captum_loop(module, layers, targets, input_of(session))
     comparison = compare(
-        lambda: session.run([request]), captum_loop, pairs=setting.pairs(5), warm_up=1
+        lambda: ask(session, **keys), captum_loop, pairs=setting.pairs(5), warm_up=1
     )
     with _count_passes(module) as passes:
-        cost = _answer(session, request).cost
+        cost = ask(session, **keys).cost
     times = 1 / comparison.ratio
     return Report(
         NAME,
@@ -59,12 +51,6 @@ def run(setting: Setting) -> Report:
             ),
         ],
     )
-
-
-def _answer(session: Session, request: Request) -> Document:
-    (answer,) = session.run([request])
-    assert isinstance(answer, Document), answer
-    return answer
 
 
 def _captum_loop(

@@ -8,14 +8,13 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from PIL import Image
+from tests.bench.in_process import open_plainly
 from tests.bench.paired import compare
 from tests.bench.photo import photo
 from tests.bench.setting import Setting
 from tests.bench.table import Report, Row
 from torchvision import transforms
 
-from servelens.engine.folder.card import Card
-from servelens.engine.folder.loading import load_module
 from servelens.local import Model
 
 NAME = "grad_cam_http"
@@ -58,8 +57,7 @@ def run(setting: Setting) -> Report:
 
 def _by_hand(setting: Setting) -> Callable[[], np.ndarray]:
     """What a practitioner writes: torchvision's transforms, a forward hook, autograd to layer4."""
-    folder = setting.folder("resnet18")
-    module = load_module(folder, Card.load(folder)).to(setting.device).requires_grad_(False)
+    module = open_plainly(setting, "resnet18")
     scale = transforms.Compose(
         [
             transforms.Resize(256),

@@ -161,14 +161,15 @@ def test_a_key_file_that_is_gone_is_named_and_nothing_is_asked(lens: Lens, tmp_p
         lost.predict("tiny", photo())
 
 
-def test_patience_ends_before_a_slow_model_answers(lens: Lens) -> None:
+def test_patience_ends_before_a_batch_is_full(lens: Lens) -> None:
+    """Alone, a photo waits 300 ms for others to share its batch."""
     keys = KeyFile(lens.server.key_file or Path())
     with (
-        Server(lens.server.url, keys=keys, timeout_s=0.01) as hasty,
-        pytest.raises(TooSlow, match="within 0.01 s"),
+        Server(lens.server.url, keys=keys, timeout_s=0.1) as hasty,
+        pytest.raises(TooSlow, match="within 0.1 s"),
     ):
-        hasty.predict("tiny", photo())
-    lens.bare(photo())
+        hasty.predict("rows", photo())
+    lens.bare(photo(), "rows")
 
 
 def test_many_photos_are_answered_in_order_with_the_bad_one_in_its_place(server: Server) -> None:

@@ -17,7 +17,7 @@ def test_the_demo_tells_its_story(root: Path) -> None:
     )
     assert told.returncode == 0, told.stdout + told.stderr
     lines = told.stdout.splitlines()
-    assert len(lines) == 6
+    assert len(lines) == 7
     assert all(line.startswith("ok  ") for line in lines), told.stdout
 
 

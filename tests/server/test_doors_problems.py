@@ -105,6 +105,7 @@ def test_a_failure_has_the_id_that_the_log_has_too(lens: Lens) -> None:
 
 
 def test_a_document_with_every_known_key_stays_a_document(lens: Lens) -> None:
-    """Keys that this version does not answer are problems inside it, not of it."""
-    document = lens.document(form(PHOTO, top_k=1, render=True, trust=True))
-    assert {p["type"] for p in document.get("problems", [])} <= {"unsupported"}
+    """What it cannot do is a problem inside it, not of it."""
+    part = {"index": 0, "of": 2}
+    document = lens.document(form(PHOTO, top_k=1, explain="occlusion", render=True, part=part))
+    assert [(p["type"], p["where"]) for p in document["problems"]] == [("unsupported", "render")]

@@ -13,8 +13,9 @@ PHOTO = photo(0)
 
 
 def test_all_methods_answer_together(lens: Lens) -> None:
-    everything = {"explain": list(METHODS), "target": [1, 4], "format": "npz"}
-    document = lens.document(form(PHOTO, **everything))
+    # As JSON it would be larger than an answer may be.
+    asked = {"explain": list(METHODS), "target": [1, 4], "format": "npz"}
+    document = lens.document(form(PHOTO, **asked))
     found = document["attributions"]
     assert [entry["method"] for entry in found] == [name for name in METHODS for _ in range(2)]
     for entry in found:

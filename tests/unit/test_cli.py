@@ -307,7 +307,8 @@ def test_doctor_finds_a_port_that_another_process_has(tmp_path: Path) -> None:
         code, found = findings("--url", refused_port())
         assert code == 1
         assert (
-            f"taken, and not by a server that answers: {port} (inference)" in found["ports"]["saw"]
+            f"taken, and not by the server that is asked: {port} (inference)"
+            in found["ports"]["saw"]
         )
 
 

@@ -17,7 +17,7 @@ def key_file(folder: Path, **keys: object) -> Path:
 
 
 def test_a_rotated_key_is_read_anew_at_every_call(tmp_path: Path) -> None:
-    keys = KeyFile(key_file(tmp_path, inference="old"))
+    keys = KeyFile(str(key_file(tmp_path, inference="old")))
     assert keys.headers("inference") == {"Authorization": "Bearer old"}
     key_file(tmp_path, inference="new")
     assert keys.headers("inference") == {"Authorization": "Bearer new"}
@@ -71,3 +71,22 @@ def test_a_bad_token_of_the_environment_is_called_by_its_variable() -> None:
     keys = keys_from_environment({"SERVELENS_MANAGEMENT_KEY": "a b"})
     with pytest.raises(NoKey, match="SERVELENS_MANAGEMENT_KEY"):
         keys.headers("management")
+
+
+@pytest.mark.parametrize(
+    ("told", "run_out"),
+    [
+        ({"expiration time": "2020-01-01T00:00:00.054050562Z"}, True),
+        ({"expiration time": "2999-01-01T00:00:00Z"}, False),
+        ({"expiration time": "soon"}, False),
+        ({}, False),
+    ],
+)
+def test_the_file_says_when_a_key_runs_out(
+    tmp_path: Path, told: dict[str, str], run_out: bool
+) -> None:
+    path = tmp_path / "key_file.json"
+    path.write_text(json.dumps({"inference": {"key": "k", **told}}))
+    assert KeyFile(path).has_run_out("inference") == run_out
+    assert not KeyFile(path).has_run_out("management")
+    assert not KeyFile(tmp_path / "nowhere").has_run_out("inference")

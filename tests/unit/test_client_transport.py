@@ -303,6 +303,34 @@ def test_management_without_an_address_says_so() -> None:
         server.models()
 
 
+def version_with_a_worker(status: str) -> list[dict[str, object]]:
+    worker = {"id": "9000", "status": status, "pid": 1, "gpu": False, "memoryUsage": 0}
+    words = {"modelName": "a", "modelVersion": "1.0", "modelUrl": "a.mar", "workers": [worker]}
+    return [{**words, "batchSize": 1, "maxBatchDelay": 100}]
+
+
+def test_whoever_registers_or_scales_is_answered_when_the_workers_are_ready() -> None:
+    """TorchServe says so a moment before it does."""
+    loading, ready = (says(version_with_a_worker(word)) for word in ("UNLOADING", "READY"))
+    with serving(says({"status": "done"}), loading, loading, ready) as script:
+        with Server(script.url, script.url, KEYS) as server:
+            server.register("a.mar", "a")
+        assert [verb for verb, _, _, _ in script.heard] == ["POST", "GET", "GET", "GET"]
+    with serving(says({"status": "done"}), loading, ready) as script:
+        with Server(script.url, script.url, KEYS) as server:
+            server.scale("a", 1)
+        assert [verb for verb, _, _, _ in script.heard] == ["PUT", "GET", "GET"]
+
+
+def test_a_worker_that_never_gets_ready_holds_nobody_up_for_long() -> None:
+    with (
+        serving(says({"status": "done"}), says(version_with_a_worker("UNLOADING"))) as script,
+        Server(script.url, script.url, KEYS) as server,
+    ):
+        server.register("a.mar", "a")
+        assert not server.describe("a").is_ready
+
+
 def test_models_come_from_all_pages() -> None:
     pages = [
         {"nextPageToken": "1", "models": [{"modelName": "a", "modelUrl": "a.mar"}]},

@@ -15,7 +15,7 @@ from engine_fixtures.watches import counted, state_of
 from PIL import Image
 from tiny_net import TinyNet
 
-from servelens.engine import sampling
+from servelens.engine import jobs, sampling
 from servelens.engine.methods import METHODS
 from servelens.engine.series.cells import SEGMENTS, cells_of
 from servelens.protocol import Document
@@ -81,8 +81,9 @@ def test_the_declared_cost_is_what_it_takes(method: str) -> None:
     assert said == cost.forwards + 2 * cost.backwards
 
 
-def test_a_smaller_budget_makes_a_coarser_map_and_says_so() -> None:
-    # Each pass is taken for 3 ms forward and back.
+def test_a_smaller_budget_makes_a_coarser_map_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A busy machine may take any time; what is tried here is what a pass is taken for, 3 ms.
+    monkeypatch.setattr(jobs, "PATIENCE", 1e6)
     answer = document(tiny(), explain="integrated_gradients", budget_ms=60)
     (found,) = answer.attributions
     assert found.coarsened == {"steps": 50} and 2 <= found.params["steps"] < 50

@@ -91,16 +91,6 @@ def test_true_means_the_archives_own_plan_and_layers():
     assert document(session, explain="grad_cam").attributions[0].layer == "block"
 
 
-def test_what_is_not_answered_yet_is_a_problem_in_a_document_that_answers_the_rest():
-    answer = document(SESSION, explain="grad_cam", weights="stem", rank_channels={"layer": "stem"})
-    assert [(p.type, p.where) for p in answer.problems] == [
-        ("unsupported", "rank_channels"),
-        ("unsupported", "weights"),
-    ]
-    assert answer.attributions[0].map is not None
-    assert document(SESSION).problems is None
-
-
 @pytest.mark.parametrize("layer", ["head", "head#0"])
 def test_a_map_of_a_layer_without_places_is_unsupported_beside_those_that_work(layer):
     answer = document(

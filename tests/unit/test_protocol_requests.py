@@ -11,11 +11,15 @@ from hypothesis import strategies as st
 
 from servelens.protocol import (
     KEYS,
+    AblateRequest,
     ActivationsRequest,
+    FieldRequest,
     MethodRequest,
     Problem,
     ProblemError,
+    RankRequest,
     Request,
+    WeightsRequest,
     read_form_value,
     read_request,
     shorten,
@@ -36,10 +40,24 @@ GOOD: dict[str, list[Any]] = {
     "budget_ms": [0, 1.5, 1e6],
     "seed": [0, 2**63 - 1],
     "id": ["", "a" * 128],
-    "weights": ["fc", ["fc", "conv"]],
-    "ablate": [[{"layer": "conv", "channels": [1]}]],
-    "rank_channels": [{"layer": "conv"}],
-    "receptive_field": [{"layer": "conv", "channel": 1, "position": None}],
+    "weights": ["fc", ["fc", "conv"], {"layers": ["fc"], "channels": [3, 1], "kernels": False}],
+    "ablate": [
+        [{"layer": "conv", "channels": [1]}],
+        [
+            {"layer": "conv", "channels": "all", "mode": "mean"},
+            {"layer": "fc", "channels": [0], "mode": "scale", "factor": -100},
+        ],
+    ],
+    "rank_channels": [
+        {"layer": "conv"},
+        {"layer": "conv", "target": ["cat", {"class": 1, "versus": 2}], "mode": "first_order"},
+    ],
+    "receptive_field": [
+        {"layer": "conv", "channel": 1, "position": None},
+        {"layer": "conv", "channel": 0, "position": [3, 4], "mode": "gradient"},
+        {"layer": "conv", "channel": 0, "mode": "occlusion", "window": 8, "stride": 8},
+        {"layer": "conv", "channel": 0, "mode": "occlusion", "stride": 9},
+    ],
     "trust": [True, "full"],
     "mask": ["iVBORw0KGgo="],
     "part": [{"index": 0, "of": 4}],
@@ -57,10 +75,52 @@ BAD: dict[str, list[Any]] = {
     "budget_ms": [-1, "10", True, math.nan, math.inf, 10**400, []],
     "seed": [-1, 2**63, 0.5, "0", False],
     "id": [7, True, "a" * 129, [], "\ud800"],
-    "weights": [1, [], [1], {}],
-    "ablate": [{}, [], [1], "conv"],
-    "rank_channels": ["conv", []],
-    "receptive_field": ["conv", 1],
+    "weights": [1, [], [1], {}, {"layers": []}, {"layers": ["fc"], "channels": [-1]}],
+    "ablate": [
+        {},
+        [],
+        [1],
+        "conv",
+        [{"layer": "conv"}],
+        [{"channels": [1]}],
+        [{"layer": "conv", "channels": 3}],
+        [{"layer": "conv", "channels": []}],
+        [{"layer": "conv", "channels": [-1]}],
+        [{"layer": "conv", "channels": "some"}],
+        [{"layer": "conv", "channels": [1], "mode": "noise"}],
+        [{"layer": "conv", "channels": [1], "mode": "scale"}],
+        [{"layer": "conv", "channels": [1], "factor": 2}],
+        [{"layer": "conv", "channels": [1], "mode": "mean", "factor": 2}],
+        [{"layer": "conv", "channels": [1], "mode": "scale", "factor": 100.5}],
+        [{"layer": "conv", "channels": [1], "mode": "scale", "factor": math.nan}],
+        [{"layer": "conv", "channels": [1], "mode": "scale", "factor": math.inf}],
+        [{"layer": "conv", "channels": [1], "mode": "scale", "factor": True}],
+    ],
+    "rank_channels": [
+        "conv",
+        [],
+        {},
+        {"layer": ["conv"]},
+        {"layer": "conv", "mode": "gradient"},
+        {"layer": "conv", "target": []},
+    ],
+    "receptive_field": [
+        "conv",
+        1,
+        {"layer": "conv"},
+        {"channel": 1},
+        {"layer": "conv", "channel": -1},
+        {"layer": "conv", "channel": "all"},
+        {"layer": "conv", "channel": 1, "position": [1]},
+        {"layer": "conv", "channel": 1, "position": [1, -1]},
+        {"layer": "conv", "channel": 1, "position": [1, 1.5]},
+        {"layer": "conv", "channel": 1, "position": "centre"},
+        {"layer": "conv", "channel": 1, "mode": "guess"},
+        {"layer": "conv", "channel": 1, "window": 4},
+        {"layer": "conv", "channel": 1, "mode": "gradient", "stride": 4},
+        {"layer": "conv", "channel": 1, "mode": "occlusion", "window": 0},
+        {"layer": "conv", "channel": 1, "mode": "occlusion", "window": 4, "stride": 5},
+    ],
     "trust": ["half", 1, []],
     "mask": [1, {}],
     "part": [1, []],
@@ -111,6 +171,83 @@ def test_a_bad_value_is_named_with_its_place(name: str, value: Any) -> None:
 def test_the_place_of_a_nested_value_is_its_path(values: dict[str, Any], where: str) -> None:
     found = problem_of(values)
     assert (found.type, found.where) == ("bad_value", where)
+
+
+@pytest.mark.parametrize(
+    ("values", "where"),
+    [
+        ({"ablate": [{"layer": "c", "channels": "all"}, {"layer": "c"}]}, "ablate[1].channels"),
+        ({"ablate": [{"layer": "c", "channels": [0], "mode": "scale"}]}, "ablate[0].factor"),
+        ({"ablate": [{"layer": "c", "channels": [0], "factor": 1}]}, "ablate[0].factor"),
+        ({"weights": {"layers": ["a"], "channels": [0, -1]}}, "weights.channels[1]"),
+        ({"rank_channels": {"layer": "c", "target": [0, None]}}, "rank_channels.target[1]"),
+        (
+            {"receptive_field": {"layer": "c", "channel": 0, "stride": 3}},
+            "receptive_field.stride",
+        ),
+        (
+            {"receptive_field": {"layer": "c", "channel": 0, "position": [0, "1"]}},
+            "receptive_field.position[1]",
+        ),
+    ],
+)
+def test_what_is_asked_beside_maps_is_refused_at_its_place(
+    values: dict[str, Any], where: str
+) -> None:
+    found = problem_of(values)
+    assert (found.type, found.where) == ("bad_value", where)
+
+
+def test_weights_are_read_in_each_of_their_forms() -> None:
+    assert read_request({"weights": "fc"}, None).weights == WeightsRequest(("fc",))
+    assert read_request({"weights": ["a", "b*"]}, None).weights == WeightsRequest(("a", "b*"))
+    asked = {"layers": ["a"], "channels": 3, "kernels": False}
+    assert read_request({"weights": asked}, None).weights == WeightsRequest(
+        ("a",), 3, kernels=False, where="weights.layers"
+    )
+
+
+def test_edits_units_and_rankings_are_read_with_their_defaults() -> None:
+    edits = [
+        {"layer": "a", "channels": "all"},
+        {"layer": "b", "channels": [2], "mode": "scale", "factor": 0.5},
+    ]
+    assert read_request({"ablate": edits}, IMAGE).ablate == (
+        AblateRequest("a", None),
+        AblateRequest("b", (2,), "scale", 0.5, "ablate[1]"),
+    )
+    assert read_request({"rank_channels": {"layer": "a"}}, IMAGE).rank_channels == RankRequest("a")
+    target = {"class": 1, "versus": 2}
+    asked = {"layer": "a", "target": target, "mode": "first_order"}
+    assert read_request({"rank_channels": asked}, IMAGE).rank_channels == RankRequest(
+        "a", (target,), "first_order"
+    )
+    unit = {"layer": "a", "channel": 4, "position": [1, 2], "mode": "occlusion", "window": 6}
+    assert read_request({"receptive_field": unit}, IMAGE).receptive_field == FieldRequest(
+        "a", 4, (1, 2), "occlusion", 6
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "needs"),
+    [
+        ({"weights": "fc"}, False),
+        ({"weights": "fc", "id": "7", "format": "npz", "seed": 3, "explain": False}, False),
+        ({"weights": "fc", "activations": False}, False),
+        ({}, True),
+        ({"weights": "fc", "top_k": 1}, True),
+        ({"weights": "fc", "explain": True}, True),
+        ({"weights": "fc", "activations": "fc"}, True),
+        ({"weights": "fc", "ablate": [{"layer": "fc", "channels": "all"}]}, True),
+        ({"weights": "fc", "rank_channels": {"layer": "fc"}}, True),
+        ({"weights": "fc", "receptive_field": {"layer": "fc", "channel": 0}}, True),
+    ],
+)
+def test_weights_alone_need_no_image(values: dict[str, Any], needs: bool) -> None:
+    assert read_request(values, None).needs_image is needs
+    assert read_request(values, None, explain_by_default=True).needs_image is (
+        needs or values.get("explain") is not False
+    )
 
 
 def test_null_is_a_key_that_was_left_out() -> None:
@@ -190,11 +327,6 @@ def test_without_a_word_explain_is_what_the_door_says() -> None:
 )
 def test_activations_are_read_in_each_of_their_forms(value: Any, expected: Any) -> None:
     assert read_request({"activations": value}, IMAGE).activations == expected
-
-
-def test_what_no_capability_answers_yet_is_noted_where_it_is_asked() -> None:
-    asked = {"weights": "fc", "trust": False, "rank_channels": {"layer": "fc"}, "top_k": 2}
-    assert read_request(asked, IMAGE).unanswered == {"weights", "rank_channels"}
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The command behind scripts/demo: two models that tell shapes apart, one of which cheats.
 
-It builds both archives, starts TorchServe with them and says what to try; with --check it makes
-the calls itself and judges what it saw.
+It builds both archives, starts TorchServe and the dashboard with them and says what to open and to
+try; with --check it makes the calls itself and judges what it saw.
 """
 
 from __future__ import annotations
@@ -9,13 +9,16 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from collections.abc import Iterable, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
+import requests
 from rich.console import Console
 
-from servelens.local import LocalError, Model, Ports, TorchServe
+from servelens.local import Dashboard, LocalError, Model, Ports, TorchServe
 from servelens.local.errors import BadPorts
 from servelens.local.properties import read_properties
 from servelens_archives.builder import build
@@ -26,10 +29,13 @@ from servelens_archives.recipe import load_recipe
 ROOT = Path(__file__).resolve().parents[3]
 CONFIG = ROOT / "config.properties"
 STORE = ROOT / "archives" / "store"
-SAMPLE = ROOT / "archives" / "demo" / "samples" / "disc-marked.png"
+SAMPLES = ROOT / "archives" / "demo" / "samples"
+SAMPLE = SAMPLES / "disc-marked.png"
 MODELS = ("shapes-shortcut", "shapes-clean")
 # What goes into an archive: when any of it is newer than the archive, the archive is built again.
 SOURCES = ("handlers", "archives/servelens_archives", "archives/recipes", "archives/demo")
+
+PAGE_PATIENCE_S = 30
 
 console = Console(stderr=True, highlight=False)
 
@@ -65,21 +71,37 @@ def _build(name: str) -> None:
 
 
 def serve() -> NoReturn:
-    with _started(_wanted_ports()) as running:
-        print(_what_to_try(running), flush=True)
+    with _started(_wanted_ports()) as running, _dashboard(running) as dashboard:
+        print(_what_to_try(running, dashboard), flush=True)
         running.front_end.wait()
 
 
 def check() -> int:
     with _started(Ports()) as running:
         verdict = judge(running.client, shortcut="shapes-shortcut", clean="shapes-clean")
-    print("\n".join(verdict.lines))
-    return 0 if verdict.passed else 1
+        with _dashboard(running) as dashboard:
+            shown = _answers(dashboard)
+    print("\n".join((*verdict.lines, f"{'ok  ' if shown else 'FAIL'}  the dashboard answers")))
+    return 0 if verdict.passed and shown else 1
+
+
+def _answers(dashboard: Dashboard) -> bool:
+    answer = requests.get(dashboard.url, timeout=PAGE_PATIENCE_S)
+    return answer.ok and "ServeLens" in answer.text
 
 
 def _started(ports: Ports) -> TorchServe:
     models = [Model(f"{name}.mar", name, workers=1) for name in MODELS]
     return TorchServe(STORE, models, config=CONFIG, ports=ports, tell=console.print)
+
+
+@contextmanager
+def _dashboard(running: TorchServe) -> Iterator[Dashboard]:
+    with (
+        tempfile.TemporaryDirectory(prefix="dashboard-") as work,
+        Dashboard(running, Path(work), samples=SAMPLES) as dashboard,
+    ):
+        yield dashboard
 
 
 def _wanted_ports() -> Ports:
@@ -91,13 +113,15 @@ def _wanted_ports() -> Ports:
         return Ports()
 
 
-def _what_to_try(running: TorchServe) -> str:
+def _what_to_try(running: TorchServe, dashboard: Dashboard) -> str:
     sample = SAMPLE.relative_to(ROOT)
     curl = f"curl -H 'Authorization: {running.authorization()['Authorization']}'"
     ask = f"{curl} -F data=@{sample} -F explain=grad_cam {running.url}/predictions"
     return "\n".join(
         (
             f"Serving {' and '.join(MODELS)} on {running.url}; Ctrl-C ends it.",
+            "",
+            f"Open this in a browser:  {dashboard.url}",
             "",
             "A prediction, as TorchServe has always given it:",
             f"  {curl} -T {sample} {running.url}/predictions/shapes-clean",

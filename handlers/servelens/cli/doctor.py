@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -71,8 +72,8 @@ def _findings(server: Server, config: Path | None, keys: Path | None) -> Iterato
     settings, complaint = _settings(config)
     if complaint is not None:
         yield complaint
-    health = check_health(server)
-    yield from check_machine(settings, server_is_up=not health.is_problem)
+    health, is_there = check_health(server)
+    yield from check_machine(settings, urlsplit(server.url).port if is_there else None)
     if keys is not None:
         yield check_key_file(keys)
     yield health

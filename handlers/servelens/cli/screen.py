@@ -25,11 +25,13 @@ def print_table(title: str, head: Sequence[str], rows: Iterable[Sequence[object]
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(harmless(title)), title_justify="left", box=SIMPLE_HEAD)
+    table = Table(box=SIMPLE_HEAD)
     for name in head:
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*(Text(harmless(str(cell))) for cell in row))
+    if title:
+        print_line(title)
     Console().print(table)
 
 

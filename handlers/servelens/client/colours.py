@@ -5,6 +5,7 @@ Both are told apart by people who do not see red and green, and grow evenly from
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +30,12 @@ Numbers = NDArray[Any]
 
 def palette(*, signed: bool) -> Numbers:
     """256 colours, as [256, 3] bytes."""
-    anchors = np.array([list(bytes.fromhex(c)) for c in (BLUE_RED if signed else CIVIDIS).split()])
+    return graded((BLUE_RED if signed else CIVIDIS).split())
+
+
+def graded(colours: Sequence[str]) -> Numbers:
+    """256 colours, evenly from the first of these to the last ("00224e")."""
+    anchors = np.array([list(bytes.fromhex(colour)) for colour in colours])
     places = np.linspace(0, 1, len(anchors))
     wanted = np.linspace(0, 1, LEVELS)
     channels = [np.interp(wanted, places, anchors[:, i]) for i in range(3)]
@@ -59,6 +65,16 @@ class Scale:
         if plane.size >= MANY_VALUES:
             end = float(np.percentile(sizes, CLIPPED_AT)) or end
         return cls(low, high, end, signed or low < 0)
+
+    @classmethod
+    def shared(cls, scales: Sequence[Scale]) -> Scale:
+        """One for several maps, so that a colour is the same number in each."""
+        return cls(
+            min(scale.low for scale in scales),
+            max(scale.high for scale in scales),
+            max(scale.end for scale in scales),
+            any(scale.signed for scale in scales),
+        )
 
     @property
     def is_zero(self) -> bool:

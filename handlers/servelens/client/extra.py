@@ -1,4 +1,4 @@
-"""Libraries that only notebooks need: imported when used, and missed in whole sentences."""
+"""Libraries that not everybody needs: imported when used, and missed in whole sentences."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from contextlib import contextmanager
 
 from servelens.client.errors import MissingExtra
 
-EXTRA = "notebook"
-
 
 @contextmanager
-def needs(library: str, purpose: str) -> Iterator[None]:
+def needs(library: str, purpose: str, extra: str = "notebook") -> Iterator[None]:
     try:
         yield
     except ImportError as error:
         raise MissingExtra(
             f"{purpose} need {library}, which is not installed; "
-            f"pip install 'servelens[{EXTRA}]' brings it"
+            f"pip install 'servelens[{extra}]' brings it"
         ) from error

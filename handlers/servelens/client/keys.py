@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +20,8 @@ from servelens.client.errors import NoKey
 
 INFERENCE = "inference"
 MANAGEMENT = "management"
+# TorchServe's word for the key that has new ones made.
+MASTER = "API"
 KEY_FILE_VARIABLE = "SERVELENS_KEY_FILE"
 KEY_VARIABLES = {
     INFERENCE: "SERVELENS_INFERENCE_KEY",
@@ -34,8 +37,8 @@ class Keys(Protocol):
 class KeyFile:
     """TorchServe's key_file.json; read at every call, since a rotated key is only in the file."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
 
     def headers(self, door: str) -> dict[str, str]:
         try:
@@ -46,6 +49,15 @@ class KeyFile:
                 "folder that the server was started in"
             ) from error
         return _bearer(key, str(self.path))
+
+    def has_run_out(self, door: str) -> bool:
+        """By the file's own word. The key then opens nothing, so that a new one takes from nobody;
+        see `Server.renew_key`."""
+        try:
+            until = json.loads(self.path.read_text(encoding="utf-8"))[door]["expiration time"]
+            return datetime.fromisoformat(until) <= datetime.now(UTC)
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
 
 
 class Tokens:

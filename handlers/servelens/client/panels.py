@@ -13,6 +13,7 @@ from servelens.client import pictures
 from servelens.client.colours import Scale, as_plane
 from servelens.client.photos import shown
 from servelens.client.results import Activation, Attribution, Result, Showable
+from servelens.protocol import InputRef
 
 MOST_CHANNELS = 64
 
@@ -29,26 +30,27 @@ class Panel:
 
 def panels(result: Showable, longest: int) -> Iterator[Panel]:
     """The photo before a whole result, where it is known; then a panel for each entry."""
-    photo = _photo(result, longest)
-    if isinstance(result, Result) and photo is not None:
-        yield Panel("what the model saw", _where(result), photo)
+    photo = photo_seen(result, longest)
+    if isinstance(result, Result) and photo is not None and result.input is not None:
+        yield Panel("what the model saw", _where(result.input), photo)
     for entry in result.entries:
         yield (
             _grid(entry, longest) if isinstance(entry, Activation) else _map(entry, photo, longest)
         )
 
 
-def _photo(result: Showable, longest: int) -> Image.Image | None:
+def photo_seen(result: Showable, longest: int) -> Image.Image | None:
+    """What the model saw, where the photo is known and this machine can open it."""
     origin = result.origin
-    photo = None if origin is None or origin.photo is None else shown(origin.photo)
-    if origin is None or photo is None:
+    if origin is None or origin.photo is None or origin.input is None:
         return None
-    return pictures.seen(photo, origin.input.crop, longest)
+    photo = shown(origin.photo)
+    return None if photo is None else pictures.seen(photo, origin.input.crop, longest)
 
 
-def _where(result: Result) -> str:
-    left, top, right, bottom = result.input.crop
-    whole = f"{result.input.width} by {result.input.height}"
+def _where(seen: InputRef) -> str:
+    left, top, right, bottom = seen.crop
+    whole = f"{seen.width} by {seen.height}"
     return f"{right - left} by {bottom - top} pixels at {left}, {top} of {whole}"
 
 

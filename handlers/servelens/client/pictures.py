@@ -32,15 +32,19 @@ def heat(plane: Numbers, scale: Scale, size: Size | None = None) -> Image.Image:
 
 def overlay(photo: Image.Image, plane: Numbers, scale: Scale) -> Image.Image:
     """The photo in grey under the map: the nearer to zero a number is, the more is seen of it."""
-    smooth = np.asarray(
-        Image.fromarray(plane.astype(np.float32)).resize(photo.size, Image.Resampling.BILINEAR)
-    )
-    sizes = np.abs(smooth) / scale.end if scale.end else np.zeros_like(smooth)
+    fine = smooth(plane, photo.size)
+    sizes = np.abs(fine) / scale.end if scale.end else np.zeros_like(fine)
     weights = STRONGEST * np.clip(sizes, 0, 1)[..., None]
-    colours = palette(signed=scale.signed)[scale.levels(smooth)]
+    colours = palette(signed=scale.signed)[scale.levels(fine)]
     grey = np.asarray(photo.convert("L"))[..., None]
     mixed = weights * colours + (1 - weights) * grey
     return Image.fromarray(mixed.round().astype(np.uint8))
+
+
+def smooth(plane: Numbers, size: Size) -> Numbers:
+    """The map at another size (width, height), its numbers evenly from one to the next."""
+    whole = Image.fromarray(plane.astype(np.float32))
+    return np.asarray(whole.resize(size, Image.Resampling.BILINEAR))
 
 
 def seen(photo: Image.Image, crop: Sequence[int], longest: int) -> Image.Image:
@@ -55,15 +59,21 @@ def seen(photo: Image.Image, crop: Sequence[int], longest: int) -> Image.Image:
 def atlas(maps: Numbers, scale: Scale, side: int) -> Image.Image:
     """All channels of [C, H, W] in one picture, row by row, on one scale and with white between."""
     count, height, width = maps.shape
-    columns = max(1, math.ceil(math.sqrt(count)))
-    rows = max(1, math.ceil(count / columns))
     zoom = max(1, side // max(height, width, 1))
-    shape = rows * columns, height * zoom + 1, width * zoom + 1, 3
-    cells = np.full(shape, 255, np.uint8)
     large = scale.levels(maps).repeat(zoom, axis=1).repeat(zoom, axis=2)
-    cells[:count, :-1, :-1] = palette(signed=scale.signed)[large]
-    grid = cells.reshape(rows, columns, *shape[1:]).swapaxes(1, 2)
-    return Image.fromarray(grid.reshape(rows * shape[1], columns * shape[2], 3))
+    columns = max(1, math.ceil(math.sqrt(count)))
+    return Image.fromarray(tiled(palette(signed=scale.signed)[large], columns, (1, 1), 255))
+
+
+def tiled(cells: Numbers, columns: int, gap: Size, blank: int) -> Numbers:
+    """[C, h, w, ...] as one array, row by row; `gap` (right, below) and what is over are blank."""
+    count, height, width, *rest = cells.shape
+    rows = max(1, math.ceil(count / columns))
+    pitch = height + gap[1], width + gap[0]
+    padded = np.full((rows * columns, *pitch, *rest), blank, cells.dtype)
+    padded[:count, :height, :width] = cells
+    grid = padded.reshape(rows, columns, *pitch, *rest).swapaxes(1, 2)
+    return grid.reshape(rows * pitch[0], columns * pitch[1], *rest)
 
 
 def sheet(tiles: Sequence[tuple[Image.Image, str]], columns: int = 4) -> Image.Image:

@@ -27,10 +27,10 @@ Numbers = NDArray[Any]
 
 @dataclass(frozen=True)
 class Origin:
-    """What a result was made of: the model, the photo, and what was asked of it."""
+    """What a result was made of: the model, the photo where there was one, and what was asked."""
 
     model: protocol.ModelRef
-    input: protocol.InputRef
+    input: protocol.InputRef | None
     photo: bytes | None = field(default=None, repr=False)
     asked: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
 

@@ -42,7 +42,7 @@ def save(result: Showable, path: Path) -> Path:
     if encode is None:
         known = ", ".join(FORMATS)
         raise NotSaved(f"{path} ends in none of {known}; without a suffix it is a folder of all")
-    _write(path, encode(result))
+    write_whole(path, encode(result))
     return path
 
 
@@ -119,8 +119,8 @@ def _save_folder(result: Showable, folder: Path) -> Path:
     except OSError as error:
         raise NotSaved(f"{folder} cannot be a folder: {error.strerror}") from error
     for name, body in files.items():
-        _write(folder / name, body)
-    _write(folder / MANIFEST, json.dumps({**packed, "files": told}, indent=1).encode())
+        write_whole(folder / name, body)
+    write_whole(folder / MANIFEST, json.dumps({**packed, "files": told}, indent=1).encode())
     return folder
 
 
@@ -130,7 +130,8 @@ def _picture_name(number: int, panel: Panel) -> str:
     return f"{number:02}-{words}.png"
 
 
-def _write(path: Path, body: bytes) -> None:
+def write_whole(path: Path, body: bytes) -> None:
+    """The file is there with all of it, or as it was before."""
     half_done = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}")
     try:
         try:

@@ -12,6 +12,7 @@ limits, for a server whose workers are past their retries answers nothing.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -19,7 +20,7 @@ import requests
 
 from servelens.client import pages
 from servelens.client.errors import BadAnswer, Unreachable
-from servelens.client.keys import INFERENCE, MANAGEMENT, Keys, keys_from_environment
+from servelens.client.keys import INFERENCE, MANAGEMENT, MASTER, Keys, keys_from_environment
 from servelens.client.messages import (
     IMAGE_TYPE,
     address,
@@ -36,6 +37,7 @@ from servelens.client.transport import Transport
 
 CONNECT_S = 10.0
 ANSWER_S = 120.0
+SETTLING_S = 1.0
 A_PAGE_OF_MODELS = 1000
 CAPABILITY_KEYS = {"model", "input", "labels", "layers", "methods", "limits"}
 
@@ -186,6 +188,7 @@ class Server:
         # TorchServe 0.12 reads a JSON body as a batch delay of -10000 ms.
         words = {"url": archive, "model_name": name, "initial_workers": workers, **more}
         self._manage("POST", "/models", patience_s, **words, synchronous="true")
+        self._settle(name)
 
     def scale(
         self,
@@ -198,6 +201,7 @@ class Server:
         """Returns when there are so many workers, and they are ready."""
         words = {"min_worker": workers, "max_worker": workers, "synchronous": "true"}
         self._manage("PUT", address("models", model, version), patience_s, **words)
+        self._settle(model)
 
     def set_default(self, model: str, version: str) -> None:
         """The version that answers whoever names none."""
@@ -206,6 +210,21 @@ class Server:
     def unregister(self, model: str, *, version: str | None = None) -> None:
         """Of a model with several versions one is unregistered at a time, the default one last."""
         self._manage("DELETE", address("models", model, version))
+
+    def _settle(self, model: str) -> None:
+        """TorchServe answers a moment before it calls its last worker ready. What is not ready then
+        has troubles of its own, of which `describe` tells."""
+        deadline = time.monotonic() + SETTLING_S
+        while time.monotonic() < deadline:
+            workers = [worker for version in self.versions(model) for worker in version.workers]
+            if all(worker.status == "READY" for worker in workers):
+                return
+            time.sleep(SETTLING_S / 50)
+
+    def renew_key(self, door: str) -> None:
+        """Has the server write a new key of `inference` or `management` into its key file; the old
+        one opens nothing from then on."""
+        self._transport.call(MASTER, "GET", f"{self._managed()}/token", params={"type": door})
 
     def _result(
         self,
@@ -236,12 +255,14 @@ class Server:
     def _manage(
         self, verb: str, path: str, patience_s: float | None = None, **parameters: Any
     ) -> Any:
+        url = self._managed() + path
+        answer = self._transport.call(MANAGEMENT, verb, url, patience_s, params=parameters)
+        return read_plain(answer)
+
+    def _managed(self) -> str:
         if self.management is None:
             raise Unreachable("this needs the management address, and none was given")
-        answer = self._transport.call(
-            MANAGEMENT, verb, self.management + path, patience_s, params=parameters
-        )
-        return read_plain(answer)
+        return self.management
 
     def _model_pages(self) -> Iterator[list[str]]:
         next_page: dict[str, Any] = {}

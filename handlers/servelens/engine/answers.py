@@ -7,25 +7,29 @@ and says which ones to ask for next, so that nothing is lost silently.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
+import numpy as np
 import torch
 
 from servelens.engine.features.channels import channel_means, select_channels
 from servelens.engine.features.statistics import statistics
-from servelens.engine.findings import Findings
+from servelens.engine.findings import Findings, FoundMap
 from servelens.engine.jobs import ActivationAsk, MapAsk
 from servelens.engine.kit import Segments
 from servelens.engine.paging import Allowance
 from servelens.engine.pictures import with_pictures
 from servelens.engine.targets import Chosen, Classes
 from servelens.engine.units import not_given
+from servelens.engine.weighing import weigh, with_kernels
 from servelens.protocol import (
     VERSION,
     Activation,
     ActivationsRequest,
     Attribution,
     Channel,
+    ChannelEffect,
+    ChannelRanking,
     Cost,
     Document,
     ModelRef,
@@ -39,11 +43,12 @@ def write_document(
 ) -> Document:
     """Raises response_too_large where even the smallest page does not fit."""
     job, request = found.job, found.job.request
+    weighed = weigh(job)
     document = Document(
         lens=VERSION,
         id=request.id,
         model=model,
-        input=job.view.ref,
+        input=job.view.ref if job.has_image else None,
         predictions=tuple(found.ranked[: job.top_k]),
         cost=Cost(
             forwards=found.forwards,
@@ -54,9 +59,13 @@ def write_document(
         attributions=tuple(
             _attribution(found, index, ask, chosen, classes)
             for index, ask in enumerate(job.maps)
+            if not ask.ranks
             for chosen in ask.choose(found.ranking)
         ),
         problems=job.problems or None,
+        weights=tuple(one.entry for one in weighed) or None,
+        channel_ranking=_rankings(found, classes) or None,
+        **found.further,
     )
     if job.is_bare:
         return document
@@ -65,7 +74,11 @@ def write_document(
     backdrop = job.view.backdrop
     if backdrop is not None:
         allowance.take_note()
-    document = dataclasses.replace(document, activations=tuple(_activations(found, allowance)))
+    document = dataclasses.replace(
+        document,
+        activations=tuple(_activations(found, allowance)),
+        weights=with_kernels(weighed, allowance) or None,
+    )
     return document if backdrop is None else with_pictures(document, backdrop, allowance)
 
 
@@ -100,6 +113,29 @@ def _told(params: Mapping[str, Any]) -> Dict[str, Any]:
         name: value.count if isinstance(value, Segments) else value
         for name, value in params.items()
     }
+
+
+def _rankings(found: Findings, classes: Classes) -> Tuple[ChannelRanking, ...]:
+    return tuple(
+        ChannelRanking(
+            layer=str(ask.layer),
+            target=classes.ref(chosen),
+            mode=ask.ranks,
+            channels=_most_effective_first(found.maps.get((index, chosen))),
+            problem=ask.problem or found.troubles.get((index, chosen)),
+        )
+        for index, ask in enumerate(found.job.maps)
+        if ask.ranks
+        for chosen in ask.choose(found.ranking)
+    )
+
+
+def _most_effective_first(effects: Optional[FoundMap]) -> Tuple[ChannelEffect, ...]:
+    """What speaks against the class, and leaves it stronger when it is gone, comes last."""
+    if effects is None:
+        return ()
+    order = np.argsort(-effects.values, kind="stable").tolist()
+    return tuple(ChannelEffect(index, float(effects.values[index])) for index in order)
 
 
 def _activations(found: Findings, allowance: Allowance) -> List[Activation]:

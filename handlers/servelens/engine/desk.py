@@ -6,14 +6,18 @@ import time
 from dataclasses import replace
 from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
+import numpy as np
+from torch import nn
+
 from servelens.engine.budget import Limits
 from servelens.engine.drawings import see_mask, see_segments
 from servelens.engine.features.channels import check_channels
 from servelens.engine.folder.card import InputSpec
-from servelens.engine.geometry import View, view_photo
+from servelens.engine.geometry import NO_PHOTO, View, view_photo
+from servelens.engine.inquiries import Inquiries
 from servelens.engine.jobs import ActivationAsk, Job, MapAsk
 from servelens.engine.kit import Method
-from servelens.engine.layers import Catalogue, LayerRef
+from servelens.engine.layers import Catalogue, LayerRef, bounded
 from servelens.engine.methods import METHODS
 from servelens.engine.targets import Classes, TargetRule
 from servelens.protocol import (
@@ -22,7 +26,6 @@ from servelens.protocol import (
     MethodRequest,
     Problem,
     Request,
-    TargetValue,
     did_you_mean,
     problem,
     shorten,
@@ -42,6 +45,7 @@ class Desk:
     def __init__(
         self,
         spec: InputSpec,
+        module: nn.Module,
         classes: Classes,
         catalogue: Catalogue,
         capability: Mapping[str, Any],
@@ -56,42 +60,49 @@ class Desk:
         self._unsupported = {m["name"]: m["reason"] for m in capability["methods"]}
         self._default_plan = default_plan
         self._limits = limits
+        self._inquiries = Inquiries(module, catalogue, classes, spec.size, limits)
 
     def prepare(self, row: int, request: Request) -> Job:
         """Raises ProblemError on the first thing that is wrong with the request."""
-        if request.image is None:
+        if request.image is None and request.needs_image:
             raise problem(
                 "no_image",
                 "the request has no image",
                 hint="send one as the body (curl -T photo.jpg) or as a form's file (-F data=@…)",
                 where="image",
             )
-        rules = tuple(
-            self._classes.rule(value, _place("target", i, request.targets))
-            for i, value in enumerate(request.targets)
-        )
+        rules = self._classes.rules(request.targets, "target")
         plan = self._default_plan if request.explain is None else request.explain
         in_parts = request.part is not None
-        maps = tuple(ask for entry in plan for ask in self._asks(entry, rules, in_parts))
+        maps = [ask for entry in plan for ask in self._asks(entry, rules, in_parts)]
+        rankings = self._inquiries.rankings(request, rules)
         activations = self._activation_asks(request.activations)
         started = time.perf_counter()
-        renders = request.render and not in_parts
-        view = view_photo(request.image, self._spec, self._limits.pixels, backdrop=renders)
-        mask = None
-        if request.mask is not None:
-            mask = see_mask(request.mask, view.ref, self._spec, self._limits.pixels)
+        view, mask = self._see(request)
         return Job(
             row=row,
             request=request,
             view=view,
             top_k=self._top_k(request.top_k),
             rules=rules,
-            maps=tuple(self._with_segments(ask, view) for ask in maps),
+            maps=(*(self._with_segments(ask, view) for ask in maps), *rankings),
             activations=activations,
-            problems=_problems(request),
+            problems=(NOT_RENDERED,) if request.render and in_parts else (),
             preprocess_ms=(time.perf_counter() - started) * 1000,
             mask=mask,
+            weights=self._inquiries.weights(request),
+            further=self._inquiries.further(request),
         )
+
+    def _see(self, request: Request) -> Tuple[View, Optional[np.ndarray]]:
+        """What the model sees of the photo, and of the mask that was drawn over it."""
+        if request.image is None:
+            return NO_PHOTO, None
+        most, renders = self._limits.pixels, request.render and request.part is None
+        view = view_photo(request.image, self._spec, most, backdrop=renders)
+        if request.mask is None:
+            return view, None
+        return view, see_mask(request.mask, view.ref, self._spec, most)
 
     def _asks(
         self, entry: MethodRequest, rules: Tuple[TargetRule, ...], in_parts: bool
@@ -107,8 +118,7 @@ class Desk:
         params = method.read_params(entry.params, entry.where)
         own = entry.targets
         if own is not None:
-            where = f"{entry.where}.target"
-            rules = tuple(self._classes.rule(v, _place(where, i, own)) for i, v in enumerate(own))
+            rules = self._classes.rules(own, f"{entry.where}.target")
         return [
             MapAsk(
                 method,
@@ -141,7 +151,8 @@ class Desk:
             return (None,)
         if entry.layers:
             where = f"{entry.where}.layer" + ("s" if len(entry.layers) > 1 else "")
-            return self._bounded(self._catalogue.resolve_all(entry.layers, where), where)
+            layers = self._catalogue.resolve_all(entry.layers, where)
+            return bounded(layers, self._limits.layers, where)
         if self._default_layer is None:
             return (None,)
         return self._catalogue.resolve(self._default_layer, "default_layer")
@@ -180,7 +191,7 @@ class Desk:
             return ()
         names = self._default_layers if asked.layers is None else asked.layers
         where = "activations.layers"
-        layers = self._bounded(self._catalogue.resolve_all(names, where), where)
+        layers = bounded(self._catalogue.resolve_all(names, where), self._limits.layers, where)
         return tuple(self._activation_ask(layer, asked) for layer in layers)
 
     def _activation_ask(self, layer: LayerRef, asked: ActivationsRequest) -> ActivationAsk:
@@ -190,16 +201,6 @@ class Desk:
             return ActivationAsk(layer, Problem("unsupported", reason, where="activations.layers"))
         check_channels(asked.channels, shape[0], "activations.channels")
         return ActivationAsk(layer)
-
-    def _bounded(self, layers: Tuple[LayerRef, ...], where: str) -> Tuple[LayerRef, ...]:
-        if len(layers) > self._limits.layers:
-            raise problem(
-                "bad_value",
-                f"{len(layers)} layers are more than the {self._limits.layers} of one request",
-                hint="ask for them in several requests",
-                where=where,
-            )
-        return layers
 
     def _top_k(self, asked: Optional[int]) -> int:
         if asked is None:
@@ -211,22 +212,3 @@ class Desk:
                 where="top_k",
             )
         return asked
-
-
-def _place(where: str, index: int, values: Sequence[TargetValue]) -> str:
-    return where if len(values) == 1 else f"{where}[{index}]"
-
-
-def _problems(request: Request) -> Tuple[Problem, ...]:
-    """What is not done, beside what is."""
-    unanswered = tuple(_unanswered(key) for key in sorted(request.unanswered))
-    return (*unanswered, NOT_RENDERED) if request.render and request.part else unanswered
-
-
-def _unanswered(key: str) -> Problem:
-    return Problem(
-        "unsupported",
-        f"this archive does not answer {key!r} yet",
-        hint="leave it out; the rest of the request was answered",
-        where=key,
-    )

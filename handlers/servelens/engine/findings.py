@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -40,6 +40,8 @@ class Findings:
     maps: Dict[Tuple[int, Chosen], FoundMap] = field(default_factory=dict)
     troubles: Dict[Tuple[int, Chosen], Problem] = field(default_factory=dict)
     cards: Dict[Tuple[int, Chosen], TrustCard] = field(default_factory=dict)
+    # Answers to what is asked beside maps, by their keys in the document.
+    further: Dict[str, Any] = field(default_factory=dict)
     forwards: int = 1
     backwards: int = 0
     compute_ms: float = 0.0
@@ -81,6 +83,11 @@ class Partial:
     findings: Findings
     ask: int
     chosen: Chosen
+
+    @property
+    def is_map(self) -> bool:
+        """And no ranking of channels, which comes with the document alone."""
+        return self.findings.job.maps[self.ask].ranks is None
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,9 @@ class View:
     backdrop: Optional[np.ndarray] = None  # uint8 [height, width, 3]
 
 
+NO_PHOTO = View(np.zeros((0, 0, 0), np.uint8), InputRef(0, 0, (0, 0, 0, 0), (0, 0)))
+
+
 @dataclass(frozen=True)
 class Placement:
     """The photo is scaled to `scaled`, and `box` is cut from that; both as (width, height) pixels.

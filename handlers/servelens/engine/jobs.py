@@ -8,6 +8,8 @@ from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 import numpy as np
 
 from servelens.engine.budget import PATIENCE
+from servelens.engine.features.weights import LearnedWeights
+from servelens.engine.further.declare import Further
 from servelens.engine.geometry import View
 from servelens.engine.kit import Method, Reads, Shape
 from servelens.engine.layers import LayerRef
@@ -34,6 +36,8 @@ class MapAsk:
     problem: Optional[Problem] = None
     # What a budget has lowered: the caller's own values.
     coarsened: Optional[Mapping[str, Any]] = None
+    # The mode, where what it gives is no map but a number for each of the layer's channels.
+    ranks: Optional[str] = None
 
     @property
     def runs(self) -> bool:
@@ -66,8 +70,17 @@ class ActivationAsk:
 
 
 @dataclass(frozen=True)
+class WeightsAsk:
+    """One layer whose weights are wanted; no pass is made for it."""
+
+    layer: LayerRef
+    learned: Optional[LearnedWeights]
+    problem: Optional[Problem] = None
+
+
+@dataclass(frozen=True)
 class Job:
-    """One row's work."""
+    """One row's work. Among its maps the rankings of channels come last."""
 
     row: int
     request: Request
@@ -80,11 +93,17 @@ class Job:
     preprocess_ms: float
     # Where the true cause is known to be: bool [H, W] at the model's input size.
     mask: Optional[np.ndarray] = None
+    weights: Tuple[WeightsAsk, ...] = ()
+    further: Tuple[Further, ...] = ()
+
+    @property
+    def has_image(self) -> bool:
+        return self.request.image is not None
 
     @property
     def is_bare(self) -> bool:
         """A prediction and nothing else, whose document needs no measuring."""
-        return not self.maps and not self.activations
+        return not (self.maps or self.activations or self.weights or self.further)
 
     @property
     def image_shape(self) -> Shape:
@@ -109,10 +128,11 @@ class Job:
 
     @property
     def recorded(self) -> Tuple[LayerRef, ...]:
-        """The layers whose activations are answered, or that a series starts from."""
+        """The layers whose activations are answered, or that further passes start from."""
         answered = [ask.layer for ask in self.activations if ask.runs]
         started = [ask.layer for ask in self.own_asks.values() if ask.layer is not None]
-        return distinct([*answered, *started])
+        further = [layer for asked in self.further for layer in asked.layers]
+        return distinct([*answered, *started, *further])
 
     @property
     def by_relevance(self) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from servelens.protocol import did_you_mean, problem, shorten
+from servelens.protocol import TheoreticalField, did_you_mean, problem, shorten
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,18 @@ class LayerRef:
 
     def __str__(self) -> str:
         return self.module if self.call is None else f"{self.module}#{self.call}"
+
+
+def bounded(layers: Tuple[LayerRef, ...], most: int, where: str) -> Tuple[LayerRef, ...]:
+    """The layers, unless they are too many for one request."""
+    if len(layers) > most:
+        raise problem(
+            "bad_value",
+            f"{len(layers)} layers are more than the {most} of one request",
+            hint="ask for them in several requests",
+            where=where,
+        )
+    return layers
 
 
 class Catalogue:
@@ -54,6 +66,18 @@ class Catalogue:
         """Of the layer's output without the batch; None where it gives no single tensor."""
         shape = self._layers[layer.module]["shape"]
         return None if shape is None else tuple(shape)
+
+    def field(self, layer: LayerRef) -> Optional[TheoreticalField]:
+        """What its units see by arithmetic; the survey knows that of a module's last call."""
+        known, calls = self._layers[layer.module]["receptive_field"], self.calls(layer)
+        if known is None or layer.call not in (None, calls - 1):
+            return None
+        size, stride, offset = (tuple(known[name]) for name in ("size", "stride", "offset"))
+        return TheoreticalField(size, stride, offset, known["whole"])
+
+    def calls(self, layer: LayerRef) -> int:
+        """How often the module is called in a pass."""
+        return int(self._layers[layer.module]["calls"])
 
     def _one(self, module: str, call: str, where: str) -> LayerRef:
         if not call:

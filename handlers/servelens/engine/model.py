@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, replace
+import hashlib
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Sequence
 
@@ -15,13 +16,15 @@ from servelens.engine.folder.card import Card
 from servelens.engine.geometry import View, to_input
 from servelens.engine.head import Head
 from servelens.engine.layers import LayerRef
+from servelens.engine.prefix import Prefixes
 from servelens.engine.targets import Classes
 from servelens.engine.unrolling import Unrolled
 
 
 @dataclass(frozen=True)
 class Model:
-    """`predictor` answers rows that only predict; `explaining` is what hooks and gradients see."""
+    """`predictor` answers rows that only predict; `explaining` is what hooks and gradients see,
+    `prefixes` what was found out about it."""
 
     module: nn.Module
     twin: Twin
@@ -30,6 +33,7 @@ class Model:
     classes: Classes
     card: Card
     device: torch.device
+    prefixes: Prefixes = field(default_factory=Prefixes)
 
     @cached_property
     def unrolled(self) -> Unrolled:
@@ -43,7 +47,7 @@ class Model:
 
     def with_module(self, module: nn.Module) -> Model:
         """The same, looking into another module, its own twin; what only predicts stays."""
-        return replace(self, module=module, twin=Twin(module))
+        return replace(self, module=module, twin=Twin(module), prefixes=Prefixes())
 
     def batch(self, views: Sequence[View]) -> torch.Tensor:
         return to_input(views, self.card.input, self.device)
@@ -70,6 +74,17 @@ def example_input(card: Card, rows: int = 1) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn((rows, card.input.channels, *card.input.size), generator=generator)
     return noise.contiguous(memory_format=torch.channels_last)
+
+
+def weights_digest(module: nn.Module) -> str:
+    """The name of a model that has no files: of each tensor its name, kind, shape and bytes."""
+    digest = hashlib.sha256()
+    for name, value in module.state_dict().items():
+        plain = value.detach().cpu().contiguous()
+        digest.update(f"{name}\0{plain.dtype} {list(plain.shape)}\0".encode())
+        # NumPy has no bfloat16; bytes it has.
+        digest.update(plain.reshape(-1).view(torch.uint8).numpy().data)
+    return f"sha256:{digest.hexdigest()}"
 
 
 def _placed(module: nn.Module, device: torch.device) -> nn.Module:

@@ -20,6 +20,7 @@ import torch
 from servelens.engine.budget import Pace, calibrate, is_out_of_memory, release_memory
 from servelens.engine.faults import as_problem
 from servelens.engine.findings import Event, Findings, Finished
+from servelens.engine.further.answering import run_further
 from servelens.engine.jobs import Job
 from servelens.engine.kit import Reads
 from servelens.engine.model import Model
@@ -96,7 +97,10 @@ class Plan:
         """One Finished for each job, in any order, with what happens on the way to them."""
         groups: Dict[Group, List[Job]] = {}
         for job in jobs:
-            groups.setdefault(Group.of(job), []).append(job)
+            if job.has_image:
+                groups.setdefault(Group.of(job), []).append(job)
+            else:
+                yield Finished(job, Findings(job, (), torch.empty(0), forwards=0))
         for group, members in groups.items():
             chunk = self._paces[group.lane].chunk
             for start in range(0, len(members), chunk):
@@ -107,13 +111,15 @@ class Plan:
 
     def _run_further(self, found: Findings) -> Iterator[Event]:
         """What one row asks beyond the shared passes; each map answers for its own failure."""
-        if not found.job.own_asks and not found.job.request.trust:
+        job = found.job
+        if not (job.own_asks or job.further or job.request.trust):
             return
         started = time.perf_counter()
         (image,) = self._model.batch([found.job.view])
         pace = self._paces[Lane.EXPLAIN]
         yield from run_series(self._model, found, image, pace)
-        if found.job.request.trust:
+        yield from run_further(self._model, found, image, pace, started)
+        if job.request.trust:
             bench = Bench(self._model, found, image, pace, self._run_on, self._modules, started)
             yield from examine(bench, self._rates)
         found.compute_ms += (time.perf_counter() - started) * 1000

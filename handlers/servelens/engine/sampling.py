@@ -6,11 +6,13 @@ Every target is one more backward pass of each image, and methods that read only
 from __future__ import annotations
 
 import time
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from functools import partial
+from typing import Any, Dict, Iterator, Mapping, Optional, Sequence, Tuple
 
 import torch
 
-from servelens.engine.budget import Pace, check_time, is_out_of_memory, release_memory
+from servelens.engine.budget import Pace, check_time
+from servelens.engine.chunks import in_chunks
 from servelens.engine.faults import as_problem, contained
 from servelens.engine.findings import Event, Findings, Partial, Progress
 from servelens.engine.jobs import PLAIN, MapAsk, distinct
@@ -93,7 +95,9 @@ class _Walker:
         told = self._passes_made()
         self._begin(samples)
         shown = time.perf_counter()
-        for _, shots in self._chunks(samples, pace):
+        share = share_of(self._walk.count(self._source.input.shape), self._found.job.request.part)
+        chunks = in_chunks(share, pace, self._model.device, partial(self._shoot, samples))
+        for _, shots in chunks:
             self._add(shots)
             made = self._passes_made()
             yield Progress(made - told, self.methods)
@@ -103,6 +107,8 @@ class _Walker:
             if self._found.job.shows_partial_maps and now - shown > PARTIAL_S:
                 shown = now
                 yield from self._show()
+            if not self._open:
+                break
         yield from self._show()
 
     def give_up(self, trouble: Problem) -> None:
@@ -148,36 +154,21 @@ class _Walker:
         self._found.forwards += 1
         return record(self._module, self._model.head, image[None], *about, **more)
 
-    def _chunks(self, samples: Samples, pace: Pace) -> Iterator[Tuple[List[int], Dict[Key, Shot]]]:
-        left = share_of(self._walk.count(self._source.input.shape), self._found.job.request.part)
-        while left and self._open:
-            indices = left[: pace.chunk]
-            shots = None
-            try:
-                shots = self._shoot(samples, indices)
-            except Exception as error:
-                if not is_out_of_memory(error) or len(indices) == 1:
-                    raise
-            if shots is None:
-                pace.lower_to(len(indices) // 2)
-                release_memory(self._model.device)
-                continue
-            left = left[len(indices) :]
-            yield indices, shots
-
     def _shoot(self, samples: Samples, indices: Sequence[int]) -> Dict[Key, Shot]:
         """One chunk forward, and back once for each target."""
         if isinstance(samples, UnrolledSamples):
             return self._propagate(samples, indices)
         inputs = samples.inputs(indices)
+        replaced = self._in_layer(samples.layer_values(indices))
+        run = inputs[:1] if self._runs_once(samples, inputs, replaced) else inputs
         tape = record(
             self._module,
             self._model.head,
-            inputs,
+            run,
             distinct(self._asks[i].layer for i, _ in self._open if self._asks[i].layer),
             gradients=bool(self._reads & PLAIN),
             of_input=bool(self._reads & Reads.INPUT_GRADIENT),
-            replaced=self._in_layer(samples.layer_values(indices)),
+            replaced=replaced,
         )
         self._found.forwards += len(indices)
         logits = self._model.classes.logits(tape.output)
@@ -205,6 +196,15 @@ class _Walker:
             for key in [key for key in self._open if key[1] == target]:
                 shots[key] = Shot(indices, inputs, found.scores, relevance=found.values)
         return shots
+
+    def _runs_once(
+        self, samples: Samples, inputs: torch.Tensor, replaced: Optional[Replaced]
+    ) -> bool:
+        """Whether what lies before the layer does not differ from image to image."""
+        if replaced is None or not samples.one_input:
+            return False
+        model = self._model
+        return model.prefixes.run_once(self._module, model.head, inputs[:1], replaced)
 
     def _in_layer(self, values: Optional[torch.Tensor]) -> Optional[Replaced]:
         layer = self._walk.layer

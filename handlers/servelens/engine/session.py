@@ -26,7 +26,7 @@ from servelens.engine.head import Head
 from servelens.engine.jobs import Job
 from servelens.engine.kit import Propagation
 from servelens.engine.layers import Catalogue
-from servelens.engine.model import example_input, make_model
+from servelens.engine.model import example_input, make_model, weights_digest
 from servelens.engine.plan import Plan
 from servelens.engine.survey import survey
 from servelens.engine.targets import Classes
@@ -47,7 +47,7 @@ Answer = Union[Document, Problem]
 
 
 class Session:
-    """One model that answers. Make it with `load`."""
+    """One model that answers. Make it with `load` of a folder, or with `of` of a module."""
 
     def __init__(
         self,
@@ -68,6 +68,7 @@ class Session:
         self._plan = Plan(self.model, [layer["name"] for layer in capability["layers"]])
         self._desk = Desk(
             card.input,
+            module,
             self.model.classes,
             Catalogue(capability["layers"]),
             self._capability,
@@ -89,6 +90,19 @@ class Session:
         return cls(
             module, card, capability, folder_digest(folder), torch.device(device), limits, dtype
         )
+
+    @classmethod
+    def of(
+        cls,
+        module: nn.Module,
+        card: Card,
+        device: str = "cpu",
+        limits: Limits = Limits(),  # noqa: B008 - frozen, so it may be shared
+    ) -> Session:
+        """A module without a folder, in eval mode on the CPU; it is taken over."""
+        capability = survey_model(module, card)
+        digest = weights_digest(module)
+        return cls(module, card, capability, digest, torch.device(device), limits, "float32")
 
     def describe(self) -> Dict[str, Any]:
         """The capability document."""
@@ -131,12 +145,12 @@ class Session:
             if isinstance(event, Progress):
                 done = min(done + event.passes, total)  # what memory ran out for is run again
                 yield {"frame": "progress", "done": done, "total": total, "text": event.text}
-            elif isinstance(event, Partial):
+            elif isinstance(event, Partial) and event.is_map:
                 position = map_position(event.findings, event.ask, event.chosen)
                 found = event.findings.maps[event.ask, event.chosen]
                 path = f"attributions/{position}/map"
                 yield {"frame": "partial", "path": path, "tensor": found.values}
-            else:
+            elif isinstance(event, Finished):
                 yield _last_frame(self._answer(event))
 
 

@@ -99,7 +99,8 @@ class Tape:
 
 @dataclass(frozen=True)
 class Replaced:
-    """Values that stand in a pass for what one call of a module gives."""
+    """Values that stand in a pass for what one call of a module gives. They may have more rows than
+    the batch; what they make then has as many (see `prefix.py`)."""
 
     module: str
     call: int

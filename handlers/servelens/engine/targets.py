@@ -130,6 +130,13 @@ class Classes:
             for row in rows
         ]
 
+    def rules(self, values: Sequence[TargetValue], where: str) -> Tuple[TargetRule, ...]:
+        """Of several targets, each with its place where it is not the only one."""
+        return tuple(
+            self.rule(value, where if len(values) == 1 else f"{where}[{index}]")
+            for index, value in enumerate(values)
+        )
+
     def rule(self, value: TargetValue, where: str) -> TargetRule:
         if isinstance(value, int):
             return ByIndex(self._checked(value, where))

@@ -19,14 +19,15 @@ BACKWARD = 2.0
 
 @dataclass(frozen=True)
 class Estimate:
-    """Milliseconds: of the passes that a request shares, and of those that its series take."""
+    """Milliseconds: of the passes that nothing can make fewer, and of those that its series
+    take."""
 
-    shared_ms: float
+    fixed_ms: float
     series_ms: float
 
     @property
     def total_ms(self) -> float:
-        return self.shared_ms + self.series_ms
+        return self.fixed_ms + self.series_ms
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,9 @@ class Rates:
     forward_in_chunk_ms: float
 
     def estimate(self, job: Job) -> Estimate:
-        shared = self.forward_ms * (1 + BACKWARD * job.most_backwards)
-        return Estimate(shared, self.in_chunks_ms(*_of_series(job)))
+        fixed = self.forward_ms * (1 + BACKWARD * job.most_backwards) if job.has_image else 0.0
+        fixed += sum(self.in_chunks_ms(*asked.passes) for asked in job.further)
+        return Estimate(fixed, self.in_chunks_ms(*_of_series(job)))
 
     def in_chunks_ms(self, forwards: int, backwards: int) -> float:
         return self.forward_in_chunk_ms * (forwards + BACKWARD * backwards)
@@ -46,7 +48,8 @@ class Rates:
 
 def passes_of_job(job: Job) -> Tuple[int, int]:
     """Images through the model and back for one job, at most."""
-    forwards, backwards = _of_series(job)
+    own = [_of_series(job), *(asked.passes for asked in job.further)]
+    forwards, backwards = (sum(passes) for passes in zip(*own))
     return 1 + forwards, job.most_backwards + backwards
 
 
@@ -64,7 +67,7 @@ def within_budget(job: Job, rates: Rates) -> Job:
     estimate = rates.estimate(job)
     if budget_ms is None or estimate.total_ms <= budget_ms:
         return job
-    room = (budget_ms - estimate.shared_ms) / estimate.series_ms if estimate.series_ms else 0.0
+    room = (budget_ms - estimate.fixed_ms) / estimate.series_ms if estimate.series_ms else 0.0
     if room <= 0 or job.request.part is not None:
         check_compute(estimate.total_ms, budget_ms)
     thinner = replace(job, maps=tuple(_thinned(ask, room, job) for ask in job.maps))

@@ -16,7 +16,6 @@ from servelens.engine.findings import Findings, Partial
 from servelens.engine.jobs import PLAIN, MapAsk
 from servelens.engine.kit import Method, Reading, Reads
 from servelens.engine.layers import LayerRef
-from servelens.engine.methods import METHODS
 from servelens.engine.tape import Gradients, Tape
 from servelens.protocol import Problem
 
@@ -63,7 +62,8 @@ def _run(
     turn: int,
 ) -> Optional[Problem]:
     """Keeps each row's map; what a method cannot do is no trouble of its neighbours'."""
-    method = METHODS[unit.method]
+    found, index = asked[0]
+    method = found.job.maps[index].method
     trouble = _trouble(method, unit.layer, tape, ways)
     if trouble is not None:
         return trouble
@@ -95,11 +95,11 @@ def not_given(layer: LayerRef) -> Problem:
     return Problem("unsupported", f"{layer} gave no tensor with a row for each image")
 
 
-def cut_off(what: str) -> Problem:
+def cut_off(what: str, of: str = "the class score") -> Problem:
     return Problem(
         "unsupported",
-        f"no gradient of the class score reaches {what}",
-        hint="it has no part in the score, or the model computes without gradients in between",
+        f"no gradient of {of} reaches {what}",
+        hint="it has no part in it, or the model computes without gradients in between",
     )
 
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from types import TracebackType
 
 from servelens.client import KeyFile, NoKeys, Refused, Server, Unreachable
+from servelens.client.blame import worker_error
 from servelens.client.keys import INFERENCE
-from servelens.local.blame import worker_error
 from servelens.local.errors import ModelFailed, ServerDied, StoreMissing
 from servelens.local.front_end import FrontEnd
 from servelens.local.model import Model

@@ -146,6 +146,97 @@ class Attribution:
 
 
 @dataclass(frozen=True)
+class Histogram:
+    """Bin i holds what lies from edges[i] to edges[i + 1]."""
+
+    counts: Tuple[int, ...]
+    edges: Tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class WeightStatistics:
+    """`near_zero` is the share of weights whose magnitude is `near_zero_at_most` or less."""
+
+    count: int
+    mean: float
+    std: float
+    norm: float
+    min: float
+    max: float
+    near_zero: float
+    near_zero_at_most: float
+    histogram: Histogram
+
+
+@dataclass(frozen=True)
+class Weights:
+    """`kernels` are those of `channels`, as many as fit; `kernel_norms` are of all."""
+
+    layer: str
+    shape: Optional[Tuple[int, ...]] = None
+    statistics: Optional[WeightStatistics] = None
+    channels: Tuple[int, ...] = ()
+    kernels: Optional[Tensor] = None
+    kernel_norms: Optional[Tensor] = None
+    bias: Optional[Tensor] = None
+    next: Optional[NextPage] = None
+    problem: Optional[Problem] = None
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """Predictions of the model as it is, and with all that was asked for changed in it."""
+
+    before: Tuple[Prediction, ...]
+    after: Tuple[Prediction, ...] = ()
+    problem: Optional[Problem] = None
+
+
+@dataclass(frozen=True)
+class ChannelEffect:
+    index: int
+    effect: float
+
+
+@dataclass(frozen=True)
+class ChannelRanking:
+    """What the target's logit loses without each channel, or an estimate of it."""
+
+    layer: str
+    target: TargetRef
+    mode: str
+    channels: Tuple[ChannelEffect, ...] = ()
+    problem: Optional[Problem] = None
+
+
+@dataclass(frozen=True)
+class TheoreticalField:
+    """As in the capability document: (vertical, horizontal) each, in pixels of the input."""
+
+    size: Tuple[int, int]
+    stride: Tuple[float, float]
+    offset: Tuple[float, float]
+    whole: bool
+
+
+@dataclass(frozen=True)
+class ReceptiveField:
+    """What one unit sees: by arithmetic, `box` being that in the photo, and as measured."""
+
+    layer: str
+    channel: int
+    mode: str
+    position: Optional[Tuple[int, int]] = None
+    theoretical: Optional[TheoreticalField] = None
+    box: Optional[Tuple[int, int, int, int]] = None
+    window: Optional[int] = None
+    stride: Optional[int] = None
+    value: Optional[float] = None
+    map: Optional[Tensor] = None
+    problem: Optional[Problem] = None
+
+
+@dataclass(frozen=True)
 class Cost:
     """Images through the model for this request, and where the time of its batch went."""
 
@@ -156,17 +247,22 @@ class Cost:
 
 @dataclass(frozen=True)
 class Document:
-    """A lens document."""
+    """A lens document. Where the request came without an image, `input` is null and there are no
+    predictions."""
 
     lens: int
     id: Optional[str]
     model: ModelRef
-    input: InputRef
+    input: Optional[InputRef]
     predictions: Tuple[Prediction, ...]
     activations: Tuple[Activation, ...]
     attributions: Tuple[Attribution, ...]
     cost: Cost
     problems: Optional[Tuple[Problem, ...]] = field(default=None, metadata=WHEN_ASKED)
+    weights: Optional[Tuple[Weights, ...]] = field(default=None, metadata=WHEN_ASKED)
+    ablation: Optional[Ablation] = field(default=None, metadata=WHEN_ASKED)
+    channel_ranking: Optional[Tuple[ChannelRanking, ...]] = field(default=None, metadata=WHEN_ASKED)
+    receptive_field: Optional[ReceptiveField] = field(default=None, metadata=WHEN_ASKED)
 
 
 def to_wire(value: Any) -> Any:

@@ -8,8 +8,22 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Dict, FrozenSet, Mapping, Optional, Tuple, Union
+from typing import Any, Dict, Mapping, Optional, Tuple, Union
 
+from servelens.protocol.inquiries import (
+    ABLATE,
+    RANK_CHANNELS,
+    RECEPTIVE_FIELD,
+    WEIGHTS,
+    AblateRequest,
+    FieldRequest,
+    RankRequest,
+    WeightsRequest,
+    read_ablate,
+    read_field,
+    read_rank,
+    read_weights,
+)
 from servelens.protocol.pictures import Drawing
 from servelens.protocol.problem import did_you_mean, place, problem, shorten
 from servelens.protocol.shapes import (
@@ -24,19 +38,14 @@ from servelens.protocol.shapes import (
     Shape,
     Text,
 )
+from servelens.protocol.vocabulary import CHANNELS, LAYER, TARGET, TargetValue
 
-CLASS = Either(Integer(), Text(1024))
-VERSUS = Record({"class": CLASS, "versus": CLASS}, required=("class", "versus"))
-ONE_TARGET = Either(CLASS, VERSUS)
-TARGET = Either(ONE_TARGET, ListOf(ONE_TARGET))
-LAYER = Text(1024)
 METHOD_ENTRY = Record(
     {"method": Text(128), "layer": LAYER, "layers": ListOf(LAYER), "target": TARGET},
     required=("method",),
     rest=True,
 )
 ONE_METHOD = Either(Text(128), METHOD_ENTRY)
-CHANNELS = Either(Integer(1), ListOf(Integer(0), max_items=65536), Choice(("all",)))
 SORT_ORDERS = ("activation", "variance", "random", "relevance")
 ACTIVATIONS_QUERY = Record(
     {
@@ -59,7 +68,6 @@ class Key:
     default: Any
     help: str
     comma_list: bool = False
-    answered: bool = True
 
 
 KEYS: Tuple[Key, ...] = (
@@ -86,22 +94,10 @@ KEYS: Tuple[Key, ...] = (
     Key("budget_ms", Number(0), None, "the most compute to spend"),
     Key("seed", Integer(0, 2**63 - 1), 0, "seed of everything drawn at random"),
     Key("id", Text(128), None, "echoed in the document"),
-    Key(
-        "weights",
-        Either(LAYER, ListOf(LAYER)),
-        None,
-        "layers whose weights to answer",
-        answered=False,
-    ),
-    Key(
-        "ablate",
-        ListOf(Record({}, rest=True)),
-        None,
-        "channels to silence or scale",
-        answered=False,
-    ),
-    Key("rank_channels", Record({}, rest=True), None, "channels by their effect", answered=False),
-    Key("receptive_field", Record({}, rest=True), None, "what one unit sees", answered=False),
+    Key("weights", WEIGHTS, None, "layers whose weights to answer; alone it needs no image"),
+    Key("ablate", ABLATE, None, "channels to silence or scale, applied together"),
+    Key("rank_channels", RANK_CHANNELS, None, "a layer's channels by their effect on a class"),
+    Key("receptive_field", RECEPTIVE_FIELD, None, "what one unit sees"),
     Key(
         "trust",
         Either(Flag(), Choice(("full",))),
@@ -116,8 +112,6 @@ KEY_BY_NAME: Mapping[str, Key] = {key.name: key for key in KEYS}
 IMAGE_FIELDS = ("image", "data", "body")
 # Keys whose value may be a file part of a form.
 FILE_KEYS = tuple(key.name for key in KEYS if isinstance(key.shape, Png))
-
-TargetValue = Union[int, str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -162,7 +156,17 @@ class Request:
     mask: Optional[Drawing] = None
     render: bool = False
     trust: Union[bool, str] = False
-    unanswered: FrozenSet[str] = frozenset()
+    weights: Optional[WeightsRequest] = None
+    ablate: Tuple[AblateRequest, ...] = ()
+    rank_channels: Optional[RankRequest] = None
+    receptive_field: Optional[FieldRequest] = None
+
+    @property
+    def needs_image(self) -> bool:
+        """Not for weights alone: they are the same for every photo."""
+        more = (self.top_k, self.activations, self.rank_channels, self.receptive_field, self.mask)
+        asks_more = self.explain != () or bool(self.ablate) or more != (None,) * len(more)
+        return self.weights is None or asks_more
 
 
 def read_request(
@@ -211,7 +215,10 @@ def read_request(
         mask=read.get("mask"),
         render=read.get("render", False),
         trust=trust,
-        unanswered=frozenset(n for n, v in read.items() if not KEY_BY_NAME[n].answered and v),
+        weights=read_weights(read.get("weights")),
+        ablate=read_ablate(read.get("ablate")),
+        rank_channels=read_rank(read.get("rank_channels")),
+        receptive_field=read_field(read.get("receptive_field")),
     )
 
 

@@ -60,6 +60,23 @@ class Flag(Shape):
 
 
 @dataclass(frozen=True)
+class Null(Shape):
+    """For a key whose null says something of its own."""
+
+    json_types = (type(None),)
+
+    def read(self, value: Any, where: str) -> None:
+        if value is not None:
+            raise self.reject(value, where)
+
+    def schema(self) -> Dict[str, Any]:
+        return {"type": "null"}
+
+    def says(self) -> str:
+        return "null"
+
+
+@dataclass(frozen=True)
 class Integer(Shape):
     json_types = (int,)
     min: Optional[int] = None

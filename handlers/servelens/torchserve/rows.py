@@ -233,7 +233,7 @@ def _question(values: Mapping[str, Any], image: Optional[bytes], door: Door) -> 
     request = read_request(values, image, explain_by_default=door.explains)
     if request.describe:
         return Question("describe", request)
-    if image is None:
+    if image is None and request.needs_image:
         raise problem("no_image", "the request has no image", hint=HOW_TO_SEND, where="image")
     if not values and not door.explains:
         return Question("bare", request)

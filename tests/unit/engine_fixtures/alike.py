@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from servelens.protocol import Activation, Attribution, Cost, Document, Problem
+from servelens.protocol import Activation, Attribution, Cost, Document, Problem, to_wire
+
+BESIDE_MAPS = ("weights", "ablation", "channel_ranking", "receptive_field")
 
 
 def assert_same(one: Document | Problem, other: Document | Problem) -> None:
@@ -25,11 +28,32 @@ def assert_same(one: Document | Problem, other: Document | Problem) -> None:
         _assert_same_map(mine, others)
     for mine, others in zip(one.activations, other.activations, strict=True):
         _assert_same_activation(mine, others)
+    for name in BESIDE_MAPS:
+        assert_near(to_wire(getattr(one, name)), to_wire(getattr(other, name)), name)
+
+
+def assert_near(one: Any, other: Any, where: str) -> None:
+    """Anything on the wire: floats within rounding, all else equal."""
+    if isinstance(other, dict):
+        assert one.keys() == other.keys(), where
+        for key in other:
+            assert_near(one[key], other[key], f"{where}.{key}")
+    elif isinstance(other, list):
+        assert len(one) == len(other), where
+        for index, (mine, others) in enumerate(zip(one, other, strict=True)):
+            assert_near(mine, others, f"{where}[{index}]")
+    elif isinstance(other, np.ndarray):
+        _assert_same_array(one, other)
+    elif isinstance(other, float):
+        assert one == pytest.approx(other, rel=1e-5, abs=1e-6), where
+    else:
+        assert one == other, where
 
 
 def _without_numbers(answer: Document) -> Document:
     passes = Cost(answer.cost.forwards, answer.cost.backwards, {})
-    return replace(answer, predictions=(), attributions=(), activations=(), cost=passes)
+    nothing = dict.fromkeys(BESIDE_MAPS)
+    return replace(answer, predictions=(), attributions=(), activations=(), cost=passes, **nothing)
 
 
 def _assert_same_map(one: Attribution, other: Attribution) -> None:

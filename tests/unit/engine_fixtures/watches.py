@@ -44,7 +44,8 @@ def state_of(module: nn.Module) -> dict[str, Any]:
 
 @dataclass
 class Passes:
-    """Images that went forward and backward; a backward counts those that have a score in it."""
+    """Images that went forward and backward: as many as came out, where fewer went in and were
+    joined by others on the way. A backward counts those that have a score in it."""
 
     predicted: list[int] = field(default_factory=list)
     forwards: list[int] = field(default_factory=list)
@@ -58,7 +59,8 @@ def both_of(session: Session) -> nn.ModuleList:
 
 @contextmanager
 def counted(session: Session) -> Iterator[Passes]:
-    """Counts at the doors of the real modules, and tells by who came in what the pass is for."""
+    """Counts at the doors of the real modules, those unrolled so far among them, and tells by who
+    came in what the pass is for."""
     passes = Passes()
     predict, predicting = Predictor.__call__, []
 
@@ -73,6 +75,8 @@ def counted(session: Session) -> Iterator[Passes]:
         (passes.predicted if predicting else passes.forwards).append(len(inputs[0]))
 
     def answered(module: nn.Module, inputs: Any, output: torch.Tensor) -> None:
+        counts = passes.predicted if predicting else passes.forwards
+        counts[-1] = max(counts[-1], len(output))
         if output.requires_grad:
             output.register_hook(
                 lambda gradient: passes.backwards.append(int(gradient.any(dim=1).sum()))

@@ -16,12 +16,12 @@ NEEDED = ("torch", "torchvision", "torchserve", "torch-model-archiver")
 CONNECT_S = 1.0
 
 
-def check_machine(settings: Mapping[str, str], *, server_is_up: bool) -> Iterator[Finding]:
-    """A port that is taken is the server's own where one is up."""
+def check_machine(settings: Mapping[str, str], server_port: int | None) -> Iterator[Finding]:
+    """`server_port` is the one at which a server answers; those beside it are its own too."""
     yield _java()
     yield _packages()
     yield _captum()
-    yield _ports(settings, server_is_up=server_is_up)
+    yield _ports(settings, server_port)
 
 
 def _java() -> Finding:
@@ -57,7 +57,7 @@ def _captum() -> Finding:
     return Finding("Captum here", found)
 
 
-def _ports(settings: Mapping[str, str], *, server_is_up: bool) -> Finding:
+def _ports(settings: Mapping[str, str], server_port: int | None) -> Finding:
     try:
         ports = Ports.of(settings)
     except LocalError as error:
@@ -66,12 +66,13 @@ def _ports(settings: Mapping[str, str], *, server_is_up: bool) -> Finding:
     taken = [f"{port} ({door})" for door, port in wanted.items() if _is_taken(port)]
     if not taken:
         return Finding("ports", f"free: {', '.join(map(str, wanted.values()))}")
-    if server_is_up:
+    if server_port == ports.inference:
         return Finding("ports", f"in use, by the server: {', '.join(taken)}")
     return Finding(
         "ports",
-        f"taken, and not by a server that answers: {', '.join(taken)}",
+        f"taken, and not by the server that is asked: {', '.join(taken)}",
         "end that process, or serve on other ports: scripts/serve --ports 0,0,0",
+        optional=server_port is not None,
     )
 
 

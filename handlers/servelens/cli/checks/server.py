@@ -41,17 +41,18 @@ def _is_past(moment: Any) -> bool:
     return datetime.fromisoformat(moment[:19]).replace(tzinfo=UTC) < datetime.now(UTC)
 
 
-def check_health(server: Server) -> Finding:
+def check_health(server: Server) -> tuple[Finding, bool]:
+    """Also whether a server is there at all, though it may not let us in."""
     name = f"server {server.url}"
     try:
         said = server.health()
     except (NoKey, Refused) as error:
-        return Finding(name, str(error), HOW_TO_OPEN)
+        return Finding(name, str(error), HOW_TO_OPEN), True
     except ClientError as error:
-        return Finding(name, str(error), HOW_TO_SERVE)
+        return Finding(name, str(error), HOW_TO_SERVE), False
     if said != "Healthy":
-        return Finding(name, said, "see below which model has no worker", optional=True)
-    return Finding(name, said)
+        return Finding(name, said, "see below which model has no worker", optional=True), True
+    return Finding(name, said), True
 
 
 def check_models(server: Server, max_response: int) -> Iterator[Finding]:

@@ -40,6 +40,8 @@ class Source:
 class Samples(ABC):
     """The images of a series, laid out for one row."""
 
+    # Whether every image is the row's own, and only what is put into the layer differs.
+    one_input: ClassVar[bool] = False
     # An image whose score the tallies need besides the row's own: what the path starts from.
     baseline: Optional[torch.Tensor] = None
     # What the explained layer gives for it, known before the first image is run.

@@ -30,6 +30,8 @@ class ThroughChannels(Samples):
 class WithoutChannels(Samples):
     """The image itself; in the layer one channel is zero."""
 
+    one_input = True
+
     def __init__(self, source: Source) -> None:
         assert source.activation is not None
         self._input = source.input
@@ -39,7 +41,7 @@ class WithoutChannels(Samples):
         return self._input.expand(len(indices), *self._input.shape)
 
     def layer_values(self, indices: Sequence[int]) -> torch.Tensor:
-        values = self._activation.repeat(len(indices), 1, 1, 1)
+        values = self._activation.repeat(len(indices), *[1] * self._activation.dim())
         values[range(len(indices)), list(indices)] = 0
         return values
 

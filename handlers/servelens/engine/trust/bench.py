@@ -76,7 +76,9 @@ def job_of(job: Job, maps: Sequence[MapAsk]) -> Job:
     request = replace(
         job.request, trust=False, activations=None, stream=False, budget_ms=None, part=None
     )
-    return replace(job, request=request, rules=(), maps=tuple(maps), activations=())
+    return replace(
+        job, request=request, rules=(), maps=tuple(maps), activations=(), weights=(), further=()
+    )
 
 
 def map_of(found: Findings, place: int, chosen: Chosen) -> FoundMap:

@@ -20,6 +20,7 @@ def examine(bench: Bench, rates: Rates) -> Iterator[Event]:
     subjects = [
         Subject(job, index, chosen, found.maps[index, chosen])
         for index, ask in enumerate(job.maps)
+        if not ask.ranks
         for chosen in ask.choose(found.ranking)
         if (index, chosen) in found.maps
     ]

@@ -8,6 +8,7 @@ import numpy as np
 
 from servelens.engine.findings import Event
 from servelens.engine.jobs import Job
+from servelens.engine.kit import propagation_of
 from servelens.engine.trust import reruns
 from servelens.engine.trust.bench import Bench
 from servelens.engine.trust.declare import Number, check
@@ -18,6 +19,8 @@ from servelens.engine.trust.subject import Subject
 def _why_not(bench: Bench, subject: Subject) -> Optional[str]:
     if next(bench.model.module.parameters(), None) is None:
         return "this model has no weights"
+    if propagation_of(subject.ask.method.series) and bench.found.job.request.trust != "full":
+        return 'each random model takes seconds to unroll; ask for trust: "full"'
     return reruns.why_not(bench, subject)
 
 

@@ -43,7 +43,8 @@ def over_bound(forwards: int) -> str:
 
 def most_passes(job: Job) -> int:
     """Images through the model and back for all cards of a job, at most."""
-    asks = [ask for ask in job.maps if ask.runs] if job.request.trust else []
+    carded = job.maps if job.request.trust else ()
+    asks = [ask for ask in carded if ask.runs and not ask.ranks]
     total, spent = 0, [0] * len(asks)
     for check in CHECKS:
         made: List[MapAsk] = []

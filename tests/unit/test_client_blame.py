@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from servelens.local.blame import worker_error
+from servelens.client.blame import worker_error
 
 START = ["[PID]4960", "Torch worker started.", "Python runtime: 3.11.7", "model_name: m"]
 MISSING = [

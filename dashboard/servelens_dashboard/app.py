@@ -1,0 +1,57 @@
+"""The app put together: pages over a FastAPI, photos beside them, and a guard before all of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dash import Dash
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from servelens.client import KeyFile, Server, keys_from_environment
+from servelens_dashboard import photo_doors
+from servelens_dashboard.callbacks import compare, explain, explore, looks, models, steering, trust
+from servelens_dashboard.callbacks import shell as shell_callbacks
+from servelens_dashboard.desk import Desk
+from servelens_dashboard.guard import Guard
+from servelens_dashboard.lens import Lens
+from servelens_dashboard.settings import Settings
+from servelens_dashboard.shelf import Shelf
+from servelens_dashboard.views.shell import shell
+
+HERE = Path(__file__).parent
+# Dash's own, with the language that it is in.
+INDEX = """<!DOCTYPE html>
+<html lang="en">
+  <head>{%metas%}<title>{%title%}</title>{%favicon%}{%css%}</head>
+  <body>{%app_entry%}<footer>{%config%}{%scripts%}{%renderer%}</footer></body>
+</html>"""
+
+
+def make_app(settings: Settings) -> ASGIApp:
+    """All state is in what is made here: two apps in a process share nothing."""
+    key_file = KeyFile(settings.keys) if settings.keys else None
+    keys = key_file or keys_from_environment()
+    server = Server(settings.inference, settings.management, keys, settings.timeout_s)
+    shelf = Shelf(settings.photos, settings.shelf_bytes, settings.photo_bytes, settings.samples)
+    desk = Desk.of(Lens(server, shelf, settings.answer_bytes, key_file), settings)
+    # FastAPI's own pages of documentation load scripts from a CDN.
+    http = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    photo_doors.open_doors(http, desk, settings.photo_bytes)
+    dash = Dash(
+        "servelens_dashboard",
+        server=http,
+        assets_folder=str(HERE / "assets"),
+        title="ServeLens",
+        index_string=INDEX,
+        update_title="",
+        suppress_callback_exceptions=True,
+        enable_mcp=False,
+        serve_locally=True,
+    )
+    dash.layout = shell()
+    for wiring in (shell_callbacks, steering, looks, explain, trust, explore, compare, models):
+        wiring.register(dash, desk)
+    # Else done at the first request for "/", and whoever opens another page first has no assets.
+    dash._setup_server()
+    return Guard(http, settings, dash.csp_hashes())

@@ -1,0 +1,59 @@
+// Keys for those who know them; views/keys.py is the list that a person sees.
+(function () {
+  "use strict";
+
+  const STEP = 0.05;
+
+  function click(element) {
+    if (element) element.click();
+  }
+
+  // The neighbour of the chosen one among links, in their order on the page.
+  function neighbour(links, chosen, by) {
+    const all = [...document.querySelectorAll(links)];
+    const at = all.findIndex((link) => link.matches(chosen));
+    return all[at + by];
+  }
+
+  function fade(by) {
+    const slider = document.querySelector("#opacity [role=slider]");
+    const value = Math.min(1, Math.max(0, Number(slider.getAttribute("aria-valuenow")) + by));
+    window.dash_clientside.set_props("opacity", { value });
+  }
+
+  const KEYS = {
+    "[": () => fade(-STEP),
+    "]": () => fade(STEP),
+    "?": () => document.getElementById("keys").showModal(),
+    c: () => navigator.clipboard.writeText(document.getElementById("permalink").href),
+    ArrowDown: () => click(neighbour(".layer-tree a", ".here", 1)),
+    ArrowUp: () => click(neighbour(".layer-tree a", ".here", -1)),
+  };
+
+  function typing(target) {
+    return target.closest("input, textarea, select, [role=slider], [role=option], dialog");
+  }
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
+    const number = "123456789".indexOf(event.key);
+    if (number >= 0) return click(document.querySelectorAll(".explain-class")[number]);
+    if (!KEYS[event.key]) return;
+    if (event.key.startsWith("Arrow") && !document.querySelector(".layer-tree a.here")) return;
+    event.preventDefault();
+    KEYS[event.key]();
+  });
+
+  // Shift and a click set a class against the present one, as the link beside it does.
+  document.addEventListener(
+    "click",
+    (event) => {
+      const link = event.target.closest(".explain-class");
+      if (!link || !event.shiftKey) return;
+      event.preventDefault();
+      event.stopPropagation();
+      click(link.closest("tr").querySelector(".against"));
+    },
+    true,
+  );
+})();

@@ -1,0 +1,44 @@
+// Photos that are dropped, pasted or chosen go to the server as they are; it answers with their name.
+(function () {
+  "use strict";
+
+  const tell = (text) => window.dash_clientside.set_props("photo-trouble", { children: text });
+
+  async function bring(file) {
+    if (!file) return;
+    tell("Bringing the photo…");
+    try {
+      const answer = await fetch("/photos", { method: "POST", body: file });
+      const told = await answer.json();
+      if (!told.photo) return tell(told.error);
+      tell("");
+      window.dash_clientside.set_props("brought", { data: { photo: told.photo, at: Date.now() } });
+    } catch {
+      tell("The dashboard does not answer. Is it still running?");
+    }
+  }
+
+  const files = (transfer) => (transfer && transfer.files ? transfer.files : []);
+
+  document.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    document.body.classList.add("dragging");
+  });
+  document.addEventListener("dragleave", (event) => {
+    if (!event.relatedTarget) document.body.classList.remove("dragging");
+  });
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    document.body.classList.remove("dragging");
+    bring(files(event.dataTransfer)[0]);
+  });
+  document.addEventListener("paste", (event) => bring(files(event.clipboardData)[0]));
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest(".choose")) return;
+    const chooser = document.createElement("input");
+    chooser.type = "file";
+    chooser.accept = "image/*";
+    chooser.addEventListener("change", () => bring(chooser.files[0]));
+    chooser.click();
+  });
+})();

@@ -1,0 +1,1 @@
+"""What answers the browser; only wiring, what is drawn comes from `views`."""

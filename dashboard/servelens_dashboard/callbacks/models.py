@@ -1,0 +1,80 @@
+"""The page Models: a table that is looked at again and again, and what its buttons do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from dash import ALL, Dash, Input, Output, State, ctx
+from dash.exceptions import PreventUpdate
+
+from servelens_dashboard.components.notice import hint
+from servelens_dashboard.desk import Desk
+from servelens_dashboard.running import DEEDS
+from servelens_dashboard.running import register as register_model
+from servelens_dashboard.url_state import BadAddress, View, parse, parse_named
+from servelens_dashboard.views import models
+
+WAIT = "Working on it; a worker takes some seconds to start."
+HERE = (State("url", "pathname"), State("url", "search"))
+TOLD = (
+    Output("models-told", "children", allow_duplicate=True),
+    Output("models-table", "children", allow_duplicate=True),
+)
+
+
+def register(app: Dash, desk: Desk) -> None:
+    @app.callback(
+        Output("models-table", "children"),
+        Input("tick", "n_intervals"),
+        *HERE,
+        prevent_initial_call=True,
+    )
+    async def look(_: int, pathname: str, search: str) -> Any:
+        overview = await desk.run(desk.lens.overview)
+        return models.table(_view(pathname, search), overview)
+
+    async def done(deed: Callable[[], str], pathname: str, search: str) -> Any:
+        """What a deed has come to, and the table after it."""
+        told = await desk.drawn(lambda: hint(deed()))
+        overview = await desk.run(desk.lens.look_again)
+        return told, models.table(_view(pathname, search), overview)
+
+    @app.callback(
+        *TOLD,
+        Input({"do": ALL, "model": ALL}, "n_clicks"),
+        *HERE,
+        prevent_initial_call=True,
+        running=[(Output("working", "children"), WAIT, "")],
+    )
+    async def do(_: list[int], pathname: str, search: str) -> Any:
+        touched = ctx.triggered_id
+        if not touched or not ctx.triggered[0]["value"] or touched["do"] not in DEEDS:
+            raise PreventUpdate
+        deed, model = DEEDS[touched["do"]], parse_named(touched["model"])
+        return await done(lambda: deed(desk.lens, desk.settings, model), pathname, search)
+
+    @app.callback(
+        *TOLD,
+        Input("register", "n_clicks"),
+        State("register-archive", "value"),
+        State("register-name", "value"),
+        State("register-workers", "value"),
+        *HERE,
+        prevent_initial_call=True,
+        running=[(Output("working", "children"), WAIT, "")],
+    )
+    async def register_one(
+        clicks: int, archive: str | None, name: str | None, workers: Any, *here: str
+    ) -> Any:
+        if not clicks:
+            raise PreventUpdate
+        wanted = archive or "", name or "", workers if isinstance(workers, int) else 1
+        return await done(lambda: register_model(desk.lens, desk.settings, *wanted), *here)
+
+
+def _view(pathname: str, search: str) -> View:
+    try:
+        return parse(pathname, search)
+    except BadAddress:
+        return View()

@@ -1,0 +1,62 @@
+"""The frame around the pages: addresses to pages, the server's pulse, the way between pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dash import Dash, Input, Output, State, ctx, html, no_update
+from dash.exceptions import PreventUpdate
+
+from servelens_dashboard.components.notice import notice
+from servelens_dashboard.desk import Desk
+from servelens_dashboard.scene import set_scene
+from servelens_dashboard.troubles import EXPECTED, tell, unexpected
+from servelens_dashboard.url_state import View, parse
+from servelens_dashboard.views import compare, explain, explore, models
+from servelens_dashboard.views.health import health
+from servelens_dashboard.views.shell import page_links
+
+PAGES = {"explain": explain.page, "explore": explore.page, "compare": compare.page}
+MODELS = "models"
+MODELS_PATH = f"/{MODELS}"
+
+
+def register(app: Dash, desk: Desk) -> None:
+    @app.callback(
+        Output("page", "children"),
+        Output("pages", "children"),
+        Input("url", "pathname"),
+        Input("url", "search"),
+        Input("pulse", "data"),
+    )
+    async def show_page(pathname: str, search: str, pulse: str) -> Any:
+        if ctx.triggered_id == "pulse" and pathname == MODELS_PATH:
+            raise PreventUpdate  # its table looks by itself, and what was told there stays
+        return await desk.run(_page, desk, pathname, search, pulse)
+
+    @app.callback(
+        Output("pulse", "data"),
+        Output("health", "children"),
+        Input("tick", "n_intervals"),
+        State("pulse", "data"),
+    )
+    async def feel_pulse(_: int, before: str) -> Any:
+        overview = await desk.run(desk.lens.overview)
+        if overview.pulse == before:
+            return no_update, no_update
+        return overview.pulse, health(overview)
+
+
+def _page(desk: Desk, pathname: str, search: str, pulse: str) -> tuple[Any, Any]:
+    view = View()
+    try:
+        view = parse(pathname, search)
+        if view.page == MODELS:
+            return models.page(view, desk.lens, desk.settings), page_links(view)
+        scene = set_scene(view, desk.lens)
+        return PAGES[view.page](scene, desk.lens, pulse), page_links(scene.view)
+    except EXPECTED as error:
+        trouble = tell(error)
+    except Exception as error:
+        trouble = unexpected(error)
+    return html.Div(notice(trouble), className="stage alone"), page_links(view)

@@ -1,0 +1,123 @@
+"""What a person changes on a page becomes another address; from that the page is drawn anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from dash import ALL, Dash, Input, Output, State, ctx, no_update
+
+from servelens_dashboard.components.fields import with_field
+from servelens_dashboard.desk import Desk
+from servelens_dashboard.lens import Lens
+from servelens_dashboard.scene import set_scene
+from servelens_dashboard.troubles import EXPECTED, unexpected
+from servelens_dashboard.url_state import Entry, View, parse, parse_entry, parse_named
+from servelens_dashboard.views.compare import compared
+from servelens_dashboard.views.explore import atlas_of, atlas_request
+
+HERE = (State("url", "pathname"), State("url", "search"))
+
+Change = Callable[[Lens, View, Any, Any], View | None]
+
+
+def register(app: Dash, desk: Desk) -> None:
+    for input_, change in CHANGES:
+        _steer(app, desk, input_, change)
+
+
+def _steer(app: Dash, desk: Desk, input_: Input, change: Change) -> None:
+    """`change` is told what was touched and its value, and says which view is wanted, if another.
+
+    A control is also told of when it is only just drawn; it then says what the address says.
+    """
+
+    @app.callback(
+        Output("url", "search", allow_duplicate=True), input_, *HERE, prevent_initial_call=True
+    )
+    async def steer(_: Any, pathname: str, search: str) -> Any:
+        touched, value = ctx.triggered_id, ctx.triggered[0]["value"]
+        try:
+            view = parse(pathname, search)
+            wanted = await desk.run(change, desk.lens, view, touched, value)
+        except EXPECTED:
+            return no_update
+        except Exception as error:
+            unexpected(error)
+            return no_update
+        return no_update if wanted in (None, view) else wanted.search
+
+
+def choose_model(lens: Lens, view: View, _: Any, model: str) -> View | None:
+    """Another model has other classes and layers; the photo stays."""
+    named = parse_named(model)
+    if named == _shown(lens, view).model:
+        return None
+    others = view.models[1:]
+    return view.but(models=(named, *others), target=None, versus=None, layer=None, channel=None)
+
+
+def choose_models(lens: Lens, view: View, _: Any, models: list[str]) -> View | None:
+    """The first one stays where all were taken away."""
+    named = tuple(map(parse_named, models)) or _shown(lens, view).models[:1]
+    shown = compared(set_scene(view, lens)).models
+    return None if named == shown else view.but(models=named, target=None, versus=None)
+
+
+def take_photo(lens: Lens, view: View, _: Any, brought: dict[str, str] | None) -> View | None:
+    return view.but(photo=brought["photo"], target=None, versus=None) if brought else None
+
+
+def add_method(lens: Lens, view: View, _: Any, method: str | None) -> View | None:
+    if not method:
+        return None
+    shown = _shown(lens, view)
+    return shown.but(methods=(*shown.methods, Entry(method)))
+
+
+def change_field(lens: Lens, view: View, field: Any, value: Any) -> View | None:
+    if not field:
+        return None
+    scene = set_scene(view, lens)
+    changed = parse_entry(field["of"])
+    method = scene.methods.get(changed.method)
+    if changed not in scene.view.methods or method is None:
+        return None
+    wanted = with_field(changed, method, field["field"], value)
+    if wanted == changed:
+        return None
+    methods = tuple(wanted if entry == changed else entry for entry in scene.view.methods)
+    return scene.view.but(methods=methods)
+
+
+def choose_channel(lens: Lens, view: View, _: Any, click: dict[str, Any] | None) -> View | None:
+    """A heat map's click says only where it was; which channel lies there is arithmetic."""
+    if not click:
+        return None
+    scene = set_scene(view, lens)
+    result = lens.ask(scene.version, scene.view.photo or "", atlas_request(scene))
+    point = click["points"][0]
+    channel = atlas_of(scene, result).channel_at(float(point["x"]), float(point["y"]))
+    return None if channel is None else scene.view.but(channel=channel)
+
+
+def choose_layer(lens: Lens, view: View, _: Any, click: dict[str, Any] | None) -> View | None:
+    if not click:
+        return None
+    return _shown(lens, view).but(layer=str(click["points"][0]["customdata"]), channel=None)
+
+
+CHANGES: tuple[tuple[Input, Change], ...] = (
+    (Input("model", "value"), choose_model),
+    (Input("models", "value"), choose_models),
+    (Input("brought", "data"), take_photo),
+    (Input("add-method", "value"), add_method),
+    (Input({"heat": "atlas"}, "clickData"), choose_channel),
+    (Input("depth", "clickData"), choose_layer),
+    (Input({"field": ALL, "of": ALL}, "value"), change_field),
+)
+
+
+def _shown(lens: Lens, view: View) -> View:
+    """With all that the page has chosen by itself."""
+    return set_scene(view, lens).view

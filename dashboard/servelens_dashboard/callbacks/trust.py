@@ -1,0 +1,46 @@
+"""A panel's trust card, asked for after its map: at once where that is cheap, else on a click."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dash import MATCH, Dash, Input, Output, State
+from dash.exceptions import PreventUpdate
+
+from servelens_dashboard.desk import Desk
+from servelens_dashboard.figures.look import THEMES, Theme
+from servelens_dashboard.lens import Lens
+from servelens_dashboard.scene import scene_at, trust_request
+from servelens_dashboard.url_state import parse_entry
+from servelens_dashboard.views import trust
+
+
+def register(app: Dash, desk: Desk) -> None:
+    def of_panel(part: str) -> dict[str, Any]:
+        return {"panel": MATCH, "part": part}
+
+    @app.callback(
+        Output(of_panel(trust.CARD), "children"),
+        Input(of_panel(trust.ASK), "data"),
+        Input("theme", "data"),
+        Input(of_panel(trust.CHECK), "n_clicks", allow_optional=True),
+        State(of_panel(trust.ASK), "id"),
+    )
+    async def show_card(
+        ask: dict[str, Any], theme: str | None, clicks: int | None, where: dict[str, str]
+    ) -> Any:
+        if theme not in THEMES:
+            raise PreventUpdate
+        name = where["panel"]
+        if not ask["cheap"] and not clicks:
+            return trust.offer(name)
+        return await desk.drawn(lambda: _card(desk.lens, ask["href"], name, THEMES[theme]))
+
+
+def _card(lens: Lens, href: str, name: str, theme: Theme) -> Any:
+    scene = scene_at(href, lens)
+    if scene.view.photo is None:
+        return []
+    request = trust_request(scene.view, parse_entry(name))
+    result = lens.ask(scene.version, scene.view.photo, request)
+    return trust.card(name, result.attributions[0], theme)

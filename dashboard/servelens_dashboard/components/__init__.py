@@ -1,0 +1,1 @@
+"""Pieces that pages are put together of: data in, Dash components out."""

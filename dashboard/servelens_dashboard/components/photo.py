@@ -1,0 +1,46 @@
+"""Photos by their address here, and maps over them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import plotly.graph_objects as go
+from dash import html
+
+from servelens.protocol import InputRef
+from servelens_dashboard.components.graph import graph
+from servelens_dashboard.figures.recolouring import HEAT
+from servelens_dashboard.figures.twin import Twin
+
+BAR_ROOM = 36
+LYING = {
+    "orientation": "h",
+    "y": 0,
+    "yanchor": "top",
+    "ypad": 8,
+    "xpad": 0,
+    "len": 0.8,
+    "thickness": 8,
+    "ticklabeloverflow": "allow",
+}
+
+
+def photo_src(name: str) -> str:
+    return f"/photos/{name}"
+
+
+def bare_photo(name: str, words: str = "the photo") -> html.Div:
+    """What is shown until there is a map, or where there is none."""
+    return html.Div(html.Img(src=photo_src(name), alt=words), className="bare")
+
+
+def photo_graph(figure: go.Figure, twin: Twin, seen: InputRef, ident: Any) -> html.Div:
+    return picture_graph(figure, twin, seen.height / seen.width, ident)
+
+
+def picture_graph(figure: go.Figure, twin: Twin, ratio: float, ident: Any) -> html.Div:
+    """A picture as wide as its column; the colour bar lies under it and takes no width."""
+    figure.update_layout(height=None, margin={"b": BAR_ROOM})
+    figure.update_traces(colorbar=LYING, selector={"name": HEAT})
+    height = f"calc({ratio:.4f} * 100cqw + {BAR_ROOM}px)"
+    return graph(figure, twin, ident, height=height)

@@ -1,0 +1,67 @@
+"""Where the channels of an atlas lie: which one is at a point, and where one is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+GAP = 2
+# As wide as a stage usually is, at two pixels of the picture for one of the screen.
+WIDTH = 1280
+DENSITY = 2
+# A little wider than high, as the stage is.
+ASPECT = 1.5
+LARGEST, SMALLEST = 224, 12
+LETTERS = 9 * DENSITY
+# About how wide a digit is, as a share of how high the letters are.
+DIGIT = 0.62
+
+
+@dataclass(frozen=True)
+class Grid:
+    """`cell` is (width, height) of a channel's picture, which shows the means of `shrink` by
+    `shrink` numbers; `strip` is the height of the label under it, 0 for none."""
+
+    count: int
+    columns: int
+    cell: tuple[int, int]
+    shrink: int
+    strip: int
+
+    @classmethod
+    def of(cls, shape: tuple[int, ...], largest: int) -> Grid:
+        """For maps [C, H, W]; labels where the channels' largest number fits under a map."""
+        count, height, width = shape
+        columns = min(count, math.ceil(math.sqrt(count * ASPECT)))
+        side = max(SMALLEST, min(LARGEST, WIDTH // columns - GAP))
+        longest = max(height, width)
+        cell = max(SMALLEST, side * width // longest), max(SMALLEST, side * height // longest)
+        label = len(str(largest)) * DIGIT * LETTERS
+        strip = LETTERS + 4 if label <= cell[0] else 0
+        return cls(count, columns, cell, math.ceil(longest / side), strip)
+
+    @property
+    def rows(self) -> int:
+        return math.ceil(self.count / self.columns)
+
+    @property
+    def pitch(self) -> tuple[int, int]:
+        """From one channel to the next, right and down."""
+        return self.cell[0] + GAP, self.cell[1] + self.strip + GAP
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.columns * self.pitch[0], self.rows * self.pitch[1]
+
+    def box(self, position: int) -> tuple[int, int, int, int]:
+        """Left, top, right, bottom of the picture at a position, its label not counted."""
+        row, column = divmod(position, self.columns)
+        left, top = column * self.pitch[0], row * self.pitch[1]
+        return left, top, left + self.cell[0], top + self.cell[1]
+
+    def position(self, x: float, y: float) -> int | None:
+        """Which channel a point of the atlas is on, its label and the gap after it included."""
+        column, row = math.floor(x / self.pitch[0]), math.floor(y / self.pitch[1])
+        found = row * self.columns + column
+        inside = 0 <= column < self.columns and row >= 0 and found < self.count
+        return found if inside else None

@@ -1,0 +1,192 @@
+"""The served models as the pages see them: who is there, what may be asked, what was answered.
+
+Answers are kept by what they are answers to: the model's digest, the photo's hash and the request.
+So they outlive a restart of the worker, and a new version under an old name is asked anew.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+from servelens.client import (
+    BadAnswer,
+    ClientError,
+    KeyFile,
+    LensProblem,
+    Refused,
+    Result,
+    Server,
+    Version,
+)
+from servelens.client.keys import INFERENCE, MANAGEMENT
+from servelens.protocol import InputRef
+from servelens_dashboard.cache import Cache
+from servelens_dashboard.shelf import Shelf
+from servelens_dashboard.url_state import Named
+
+# Several visitors' pages ask for this every few seconds; they need not each ask the server.
+FRESH_S = 1.0
+CAPABILITIES = 64
+OVERHEAD = 20_000
+NOT_FOUND = 404
+
+
+class NoModel(Exception):
+    """No model of this name is there to be asked; a sentence that says what to do."""
+
+
+class NoLens(Exception):
+    """An archive that ServeLens did not build."""
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Every version of every model, the default one of each first; or why there is none."""
+
+    models: Mapping[str, tuple[Version, ...]]
+    error: ClientError | None = None
+
+    @property
+    def pulse(self) -> str:
+        """Changes whenever what the pages show may have changed."""
+        workers = [
+            (version.name, version.version, worker.id, worker.pid, worker.status)
+            for versions in self.models.values()
+            for version in versions
+            for worker in version.workers
+        ]
+        return json.dumps([str(self.error or ""), sorted(self.models), sorted(workers)])
+
+    def find(self, model: Named | None) -> Version:
+        """The version that is meant; with None the first model that can answer."""
+        if self.error is not None:
+            raise self.error
+        if model is None:
+            return self._first()
+        versions = self.models.get(model.name)
+        if not versions:
+            raise NoModel(f"No model is registered as {model.name!r}; {self._names()}")
+        for version in versions:
+            if model.version in (None, version.version):
+                return version
+        known = ", ".join(version.version for version in versions)
+        raise NoModel(f"{model.name} has no version {model.version!r}; it has {known}.")
+
+    def _first(self) -> Version:
+        defaults = [self.models[name][0] for name in sorted(self.models)]
+        ready = [version for version in defaults if version.is_ready]
+        if not defaults:
+            raise NoModel("No model is registered yet. Register one on the page Models.")
+        return (ready or defaults)[0]
+
+    def _names(self) -> str:
+        if not self.models:
+            return "none is registered yet. Register one on the page Models."
+        return f"there are {', '.join(sorted(self.models))}."
+
+
+class Lens:
+    """One server, asked for every visitor; threads may share it."""
+
+    def __init__(
+        self, server: Server, shelf: Shelf, answer_bytes: int, keys: KeyFile | None = None
+    ) -> None:
+        self.server = server
+        self._keys = keys
+        self.shelf = shelf
+        self._overviews: Cache[Overview] = Cache(2)
+        self._capabilities: Cache[Mapping[str, Any]] = Cache(CAPABILITIES)
+        self._answers: Cache[Result] = Cache(answer_bytes, _size)
+
+    def overview(self) -> Overview:
+        return self._overviews.get(int(monotonic() / FRESH_S), self._look)
+
+    def look_again(self) -> Overview:
+        """After something was changed."""
+        self._overviews.forget()
+        return self.overview()
+
+    def capability(self, version: Version) -> Mapping[str, Any]:
+        """What may be asked of a model; asked anew when one of its workers is another."""
+        if not version.is_ready:
+            raise NoModel(
+                f"{version.name} {version.version} has no worker that is ready: "
+                f"{_states(version)}. Give it workers on the page Models."
+            )
+        workers = tuple((worker.id, worker.pid) for worker in version.workers)
+        key = version.name, version.version, workers
+        return self._capabilities.get(key, lambda: self._describe(version))
+
+    def ask(self, version: Version, photo: str, request: Mapping[str, Any]) -> Result:
+        """The answer to a request about a photo of the shelf, from the cache if it is there."""
+        digest = self.capability(version)["model"]["digest"]
+        key = digest, photo, json.dumps(request, sort_keys=True)
+        return self._answers.get(key, lambda: self._ask(version, photo, request))
+
+    def _ask(self, version: Version, photo: str, request: Mapping[str, Any]) -> Result:
+        image = self.shelf.get(photo)
+        keys = {"format": "npz", "explain": False, **request}
+        document = self.server.ask(version.name, image, version=version.version, **keys)
+        return Result.of(document, image, request)
+
+    def _look(self) -> Overview:
+        try:
+            self._renew_keys()
+            found = {name: self._versions(name) for name in sorted(self.server.models())}
+            return Overview({name: versions for name, versions in found.items() if versions})
+        except ClientError as error:
+            return Overview({}, error)
+
+    def _renew_keys(self) -> None:
+        """They last an hour, and nobody else may be there to have new ones made."""
+        for door in (INFERENCE, MANAGEMENT):
+            if self._keys is not None and self._keys.has_run_out(door):
+                self.server.renew_key(door)
+
+    def _versions(self, name: str) -> tuple[Version, ...]:
+        """The default one first; none of a model that was unregistered since it was listed."""
+        try:
+            versions = self.server.versions(name)
+            default = versions[0] if len(versions) == 1 else self.server.describe(name)
+        except Refused as refused:
+            if refused.status == NOT_FOUND:
+                return ()
+            raise
+        return tuple(sorted(versions, key=lambda version: version.version != default.version))
+
+    def _describe(self, version: Version) -> Mapping[str, Any]:
+        try:
+            told = self.server.capability(version.name, version=version.version)
+        except LensProblem:
+            raise
+        except (BadAnswer, Refused) as error:
+            raise NoLens(
+                f"{version.name} {version.version} cannot be looked into: its archive was not "
+                f"built by ServeLens ({error}). Build it with scripts/build, and register that."
+            ) from error
+        if not isinstance(told, Mapping) or "methods" not in told:
+            raise NoLens(
+                f"{version.name} {version.version} cannot be looked into: its archive was not "
+                "built by ServeLens. Build it with scripts/build, and register that."
+            )
+        return told
+
+
+def looked_at(result: Result) -> InputRef:
+    """Where in the photo the model looked, which every answer about a photo says."""
+    if result.input is None:
+        raise BadAnswer("the server's answer does not say where in the photo the model looked")
+    return result.input
+
+
+def _states(version: Version) -> str:
+    states = sorted(worker.status for worker in version.workers)
+    return ", ".join(states) or "none is running"
+
+
+def _size(result: Result) -> int:
+    return OVERHEAD + sum(array.nbytes for array in result.to_numpy().values())

@@ -1,0 +1,71 @@
+"""Where the browser brings photos and gets them: plain HTTP, for a photo is no callback's value."""
+
+from __future__ import annotations
+
+import io
+
+from fastapi import FastAPI, Request
+from starlette.responses import JSONResponse, Response
+
+from servelens.client import BadPhoto
+from servelens.client.photos import shown
+from servelens_dashboard.desk import Desk
+from servelens_dashboard.shelf import Shelf
+from servelens_dashboard.troubles import tell
+
+# Larger than any column it is shown in; the model gets the photo as it was brought.
+LONGEST = 1600
+AS_FILE = {"Content-Disposition": "attachment"}
+FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
+
+
+def open_doors(http: FastAPI, desk: Desk, most_bytes: int) -> None:
+    shelf = desk.lens.shelf
+
+    @http.post("/photos")
+    async def bring(request: Request) -> Response:
+        try:
+            photo = await _body(request, most_bytes)
+            return JSONResponse({"photo": await desk.run(shelf.put, photo)})
+        except BadPhoto as error:
+            return JSONResponse({"error": tell(error).what}, 400)
+
+    @http.get("/photos/{name}")
+    async def give(name: str) -> Response:
+        try:
+            return Response(await desk.run(_picture, shelf, name), 200, FOREVER, "image/png")
+        except BadPhoto as error:
+            return JSONResponse({"error": tell(error).what}, 404)
+
+    @http.get("/photos/{name}/original")
+    async def give_original(name: str) -> Response:
+        """As it was brought, to be kept and not to be shown."""
+        try:
+            photo = await desk.run(shelf.get, name)
+            return Response(photo, 200, AS_FILE, "application/octet-stream")
+        except BadPhoto as error:
+            return JSONResponse({"error": tell(error).what}, 404)
+
+
+async def _body(request: Request, most_bytes: int) -> bytes:
+    """Never more than a photo may have, whatever the request says of its length."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > most_bytes:
+            raise BadPhoto(
+                f"The photo has more than {most_bytes / 1e6:.0f} MB, the most that is taken. "
+                "Make it smaller: no model looks at so many pixels."
+            )
+    return bytes(body)
+
+
+def _picture(shelf: Shelf, name: str) -> bytes:
+    """As a person sees it, turned the right way up; written anew, so that it is a picture."""
+    picture = shown(shelf.get(name))
+    if picture is None:
+        raise BadPhoto("This is no photo that can be opened.")
+    picture.thumbnail((LONGEST, LONGEST))
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()

@@ -1,0 +1,105 @@
+"""A view with nothing left to guess: what the server, the model and the shelf make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from servelens.client import Version
+from servelens_dashboard.lens import Lens, Overview
+from servelens_dashboard.url_state import Entry, Named, View, parse
+
+MOST_CLASSES = 10
+# Channels, height and width.
+MAP = 3
+
+
+@dataclass(frozen=True)
+class Scene:
+    """`view` names its model, its photo and its methods, so that its address is a whole one."""
+
+    view: View
+    overview: Overview
+    version: Version
+    capability: Mapping[str, Any]
+
+    def but(self, view: View) -> Scene:
+        return replace(self, view=view)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(self.capability["labels"])
+
+    @property
+    def map_layers(self) -> tuple[str, ...]:
+        """Those with maps, in the order of execution."""
+        layers = self.capability["layers"]
+        return tuple(layer["name"] for layer in layers if len(layer["shape"] or ()) == MAP)
+
+    @property
+    def methods(self) -> Mapping[str, Mapping[str, Any]]:
+        return {method["name"]: method for method in self.capability["methods"]}
+
+
+def set_scene(view: View, lens: Lens) -> Scene:
+    """Raises what `troubles` can tell."""
+    overview = lens.overview()
+    version = overview.find(view.model)
+    capability = lens.capability(version)
+    model = view.model or Named(version.name)
+    return Scene(
+        view.but(
+            models=(model, *view.models[1:]),
+            photo=view.photo or next(iter(lens.shelf.samples), None),
+            methods=view.methods or default_methods(capability),
+            layer=view.layer or capability.get("default_layer"),
+        ),
+        overview,
+        version,
+        capability,
+    )
+
+
+def scene_at(href: str, lens: Lens) -> Scene:
+    address = urlsplit(href)
+    return set_scene(parse(address.path, address.query), lens)
+
+
+def default_methods(capability: Mapping[str, Any]) -> tuple[Entry, ...]:
+    """The archive's plan; its entries are names, or objects as the key `explain` takes them."""
+    return tuple(_entry(planned) for planned in capability.get("default_plan") or ())
+
+
+def _entry(planned: Any) -> Entry:
+    if isinstance(planned, str):
+        return Entry(planned)
+    more = dict(planned)
+    method, layer = more.pop("method"), more.pop("layer", None)
+    more.pop("target", None)
+    more.pop("layers", None)
+    return Entry(method, layer, tuple(sorted(more.items())))
+
+
+def predict_request(classes: int) -> dict[str, Any]:
+    return {"top_k": min(classes, MOST_CLASSES)}
+
+
+def depth_request(scene: Scene) -> dict[str, Any]:
+    """The statistics of the layers that stand for the model's depth."""
+    layers = list(dict.fromkeys(scene.capability["default_layers"]))
+    return {"activations": {"layers": layers, "maps": False}, "top_k": 1}
+
+
+def explain_request(view: View, entry: Entry) -> dict[str, Any]:
+    """One method for one class, which may be set against another."""
+    target: Any = "predicted" if view.target is None else view.target
+    if view.versus is not None and view.target is not None:
+        target = {"class": view.target, "versus": view.versus}
+    return {"explain": [entry.request()], "target": target, "top_k": 1}
+
+
+def trust_request(view: View, entry: Entry) -> dict[str, Any]:
+    """The same map with evidence on it."""
+    return {**explain_request(view, entry), "trust": True}

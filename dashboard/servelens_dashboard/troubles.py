@@ -1,0 +1,74 @@
+"""What went wrong, as a page says it: what happened, and what to do about it."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from dataclasses import dataclass
+
+from servelens.client import (
+    BadPhoto,
+    ClientError,
+    LensProblem,
+    NoKey,
+    NotConnected,
+    Refused,
+    TooSlow,
+)
+from servelens_dashboard.lens import NoLens, NoModel
+from servelens_dashboard.running import NotDone
+from servelens_dashboard.url_state import BadAddress
+
+EXPECTED = (ClientError, NoModel, NoLens, NotDone, BadAddress)
+
+log = logging.getLogger(__name__)
+
+NO_WORKER = 503
+KEYS = "Start the dashboard with --keys and the key_file.json of the running server."
+OUT_OF_MEMORY = 507
+
+
+@dataclass(frozen=True)
+class Trouble:
+    what: str
+    advice: str
+
+
+def tell(error: Exception) -> Trouble:
+    """Of an error that is one of EXPECTED."""
+    said = error.reason if isinstance(error, LensProblem) else str(error)
+    return Trouble(_sentence(said), _advice(error))
+
+
+def unexpected(error: BaseException) -> Trouble:
+    """A fault of ours: the log has all of it, the page has what finds it there."""
+    name = secrets.token_hex(4)
+    log.error("fault %s", name, exc_info=error)
+    return Trouble(
+        "The dashboard itself failed at this.", f"Retry; its log says more, under fault {name}."
+    )
+
+
+def _advice(error: Exception) -> str:
+    if isinstance(error, NotConnected):
+        return "Start TorchServe; this page goes on by itself as soon as it answers."
+    if isinstance(error, NoKey):
+        return KEYS
+    if isinstance(error, TooSlow):
+        return "Its worker may be busy with other work, or stuck. Retry, or see the page Models."
+    if isinstance(error, LensProblem):
+        return ""
+    if isinstance(error, Refused) and "token" in error.reason.lower():
+        return f"Its keys have run out, or are another server's. {KEYS}"
+    if isinstance(error, Refused) and error.status == NO_WORKER:
+        return "The model's worker is starting, ended, or its queue is full; see the page Models."
+    if isinstance(error, Refused) and error.status == OUT_OF_MEMORY:
+        return "Ask for fewer methods at once, or a coarser setting."
+    if isinstance(error, (BadPhoto, NoModel, NoLens, NotDone, BadAddress)):
+        return ""
+    return "Retry; if it stays, look into the server's log."
+
+
+def _sentence(text: str) -> str:
+    begun = text[:1].upper() + text[1:]
+    return begun if begun.endswith((".", "?", "!")) else f"{begun}."

@@ -1,0 +1,1 @@
+"""Pages: a view and what the server says in, a page's components out."""

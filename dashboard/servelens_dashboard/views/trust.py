@@ -1,0 +1,81 @@
+"""Whether a map is to be believed: a sentence first, the verdicts at a glance, then the curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dash import dcc, html
+
+from servelens.client import Attribution
+from servelens.protocol import TrustCard
+from servelens_dashboard.components.graph import graph, numbers
+from servelens_dashboard.figures import curves, verdict
+from servelens_dashboard.figures.curves import Curves
+from servelens_dashboard.figures.look import Theme
+from servelens_dashboard.figures.verdict import Finding
+
+# In forward passes: what costs more is only checked when a person asks for it.
+CHEAP = 10
+CARD, ASK, CHECK = "card", "card-ask", "check"
+
+
+def place(name: str, method: Mapping[str, Any], ask: Mapping[str, str]) -> html.Div:
+    """Where a panel's card will be; filled by a callback of its own, so that no map waits for it,
+    for a card takes some sixty images more."""
+    cheap = method.get("relative_cost", 0) <= CHEAP
+    return html.Div(
+        [
+            html.Div(id={"panel": name, "part": CARD}, className="trust"),
+            dcc.Store(id={"panel": name, "part": ASK}, data={**ask, "cheap": cheap}),
+        ]
+    )
+
+
+def offer(name: str) -> html.Button:
+    return html.Button(
+        "Check this map", id={"panel": name, "part": CHECK}, n_clicks=0, className="button"
+    )
+
+
+def card(name: str, shown: Attribution, theme: Theme) -> list[Any]:
+    """Nothing under a map that is not there, for it says why itself."""
+    found = shown.trust
+    if found is None:
+        return []
+    score = found.curves.deletion[0] if found.curves else 0.0
+    findings = verdict.findings(found, score)
+    return [
+        html.H3("Is it to be believed?"),
+        html.P(verdict.sentence(findings), className="judgement"),
+        html.Ul([_line(finding) for finding in findings], className="findings"),
+        *_curves(name, found, theme),
+        _not_checked(found),
+    ]
+
+
+def _line(finding: Finding) -> html.Li:
+    kind = {True: "good", False: "bad", None: "open"}[finding.good]
+    return html.Li([f"{finding.check} ", html.Strong(finding.verdict, className=kind)])
+
+
+def _curves(name: str, found: TrustCard, theme: Theme) -> list[Any]:
+    if found.curves is None:
+        return []
+    drawn = Curves(**vars(found.curves))
+    twin = curves.tell(drawn)
+    figure = curves.draw(drawn, theme)
+    return [graph(figure, twin, {"panel": name, "part": "curves"}), numbers(twin)]
+
+
+def _not_checked(found: TrustCard) -> html.Details | None:
+    reasons = [
+        f"{number}: {reason}"
+        for number, reason in found.compared_with.items()
+        if getattr(found, number, None) is None
+    ]
+    if not reasons:
+        return None
+    return html.Details(
+        [html.Summary("not checked"), html.Ul([html.Li(reason) for reason in reasons])]
+    )

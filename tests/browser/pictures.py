@@ -1,0 +1,53 @@
+"""Takes the pictures of the README, of the demo as it is.
+
+scripts/demo                                          # says where its dashboard is
+python -m tests.browser.pictures http://127.0.0.1:… docs/pictures
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import shutil
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import expect, sync_playwright
+
+SIZE = {"width": 1280, "height": 860}
+VIEWS = {
+    "explain": "/explain?model=shapes-shortcut",
+    "explore": "/explore?model=shapes-clean&layer=stage3&scale=shared",
+    "compare": "/compare?method=grad_cam",
+    "models": "/models",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Take the README's pictures of the dashboard.")
+    parser.add_argument("dashboard", help="its address")
+    parser.add_argument("folder", type=Path)
+    arguments = parser.parse_args()
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
+        page = browser.new_page(base_url=arguments.dashboard, viewport=SIZE)
+        for name, address in VIEWS.items():
+            page.goto(address)
+            page.wait_for_load_state("load")
+            page.wait_for_timeout(8000)
+            expect(page.locator("[data-dash-is-loading=true]")).to_have_count(0)
+            _keep(page.screenshot(), arguments.folder / f"{name}.png")
+        browser.close()
+
+
+def _keep(shot: bytes, path: Path) -> None:
+    """In 256 colours, which nobody tells from all and which are a third of the bytes."""
+    with Image.open(io.BytesIO(shot)) as picture:
+        picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""For everybody: what axe-core finds, a narrow screen, the dark, and the keyboard."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+PAGES = (
+    "/",
+    "/?method=grad_cam&method=saliency",
+    "/explore?channel=1",
+    "/compare",
+    "/models",
+    "/nowhere",
+)
+GRAVE = ("serious", "critical")
+RUN = "async () => (await axe.run(document)).violations"
+
+
+def settle(page: Page, address: str) -> None:
+    page.goto(address)
+    expect(page.locator("#health")).to_have_text("2 models")
+    expect(page.locator("[data-dash-is-loading=true]")).to_have_count(0)
+    page.wait_for_timeout(1000)
+    expect(page.locator("[data-dash-is-loading=true]")).to_have_count(0)
+
+
+def grave(page: Page, axe: str) -> list[str]:
+    """What a person with a screen reader, no mouse or weak eyes would stumble over."""
+    page.evaluate(axe)
+    found: list[dict[str, Any]] = page.evaluate(RUN)
+    return [
+        f"{issue['id']}: {[node['html'][:160] for node in issue['nodes']]}"
+        for issue in found
+        if issue["impact"] in GRAVE
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("address", PAGES)
+def test_nothing_grave_is_found(page: Page, axe: str, address: str, scheme: Any) -> None:
+    page.emulate_media(color_scheme=scheme)
+    settle(page, address)
+    assert grave(page, axe) == []
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_a_narrow_screen_has_one_column_and_nothing_is_cut_off(page: Page, address: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    settle(page, address)
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width <= 390
+
+
+def test_keys(page: Page) -> None:
+    settle(page, "/")
+    page.keyboard.press("2")
+    expect(page.locator(".predictions tbody tr").nth(1)).to_have_attribute("aria-current", "true")
+    slider = page.get_by_role("slider", name="Opacity")
+    expect(slider).to_have_attribute("aria-valuenow", "0.8")
+    page.keyboard.press("[")
+    expect(slider).to_have_attribute("aria-valuenow", "0.75")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_contain_text("Keys")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()

@@ -1,0 +1,202 @@
+"""The atlas: each channel where the arithmetic says it is, pixel by pixel, and clicked there."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from servelens.client.colours import Scale
+from servelens_dashboard.figures import atlas as atlases
+from servelens_dashboard.figures.atlas import Atlas
+from servelens_dashboard.figures.grid import GAP, WIDTH, Grid
+from servelens_dashboard.figures.look import DARK, LIGHT, Theme
+from servelens_dashboard.figures.sprites import EDGE, frame, sprite
+
+SHAPES = st.tuples(st.integers(1, 90), st.integers(1, 40), st.integers(1, 40))
+
+
+def random_maps(*shape: int) -> Any:
+    return np.random.default_rng(1).normal(size=shape)
+
+
+# --------------------------------------------------------------------------------- arithmetic
+
+
+@given(SHAPES, st.integers(0, 5000))
+def test_every_point_of_a_channel_finds_it_again(shape: tuple[int, int, int], largest: int) -> None:
+    grid = Grid.of(shape, largest)
+    for position in range(grid.count):
+        left, top, right, bottom = grid.box(position)
+        assert 0 <= left < right <= grid.size[0]
+        assert 0 <= top < bottom <= grid.size[1]
+        inside = ((left, top), (right - 0.01, bottom - 0.01), ((left + right) / 2, bottom - 1))
+        assert {grid.position(*point) for point in inside} == {position}
+        # Its number, under it, is it too.
+        assert grid.position(left, bottom + grid.strip) == position
+
+
+@given(SHAPES)
+def test_what_is_beside_all_channels_is_none(shape: tuple[int, int, int]) -> None:
+    grid = Grid.of(shape, 0)
+    width, height = grid.size
+    outside = ((-0.1, 0), (0, -0.1), (width, 0), (0, height), (width + 1e9, height + 1e9))
+    assert {grid.position(*point) for point in outside} == {None}
+    empty = grid.rows * grid.columns - grid.count
+    assert 0 <= empty < grid.columns
+    if empty:
+        assert grid.position(width - 1, height - 1) is None
+
+
+@given(st.integers(1, 4096), st.integers(1, 300))
+def test_an_atlas_is_as_wide_as_the_stage_and_its_squares_can_be_hit(count: int, side: int) -> None:
+    grid = Grid.of((count, side, side), count)
+    assert grid.size[0] <= max(WIDTH, grid.columns * (12 + GAP))
+    assert min(grid.cell) >= 12
+
+
+# ------------------------------------------------------------------------------------- pixels
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (5, 3, 4), (7, 300, 200), (40, 1, 90), (2048, 1, 1)])
+@pytest.mark.parametrize("shared", [True, False])
+def test_each_pixel_shows_the_number_that_lies_there(
+    shape: tuple[int, int, int], shared: bool
+) -> None:
+    values = random_maps(*shape)
+    atlas = Atlas.of(values, shared=shared)
+    cells, grid = sprite_of(atlas), atlas.grid
+    assert cells.shape == grid.size[::-1]
+    ends = [Scale.of(each, signed=True).end for each in values]
+    for position in {0, shape[0] // 2, shape[0] - 1}:
+        end = max(ends) if shared else ends[position]
+        left, top, right, bottom = grid.box(position)
+        for row, column in ((0, 0), (bottom - top - 1, right - left - 1), (5, 9)):
+            number = slow_mean(values[position], grid, row, column)
+            place = round(255 * min(max((number + end) / (2 * end), 0), 1))
+            assert abs(int(cells[top + row, left + column]) - place) <= 1
+
+
+def sprite_of(atlas: Atlas) -> Any:
+    return sprite(atlas.maps, atlas.scales, atlas.grid)
+
+
+def slow_mean(values: Any, grid: Grid, row: int, column: int) -> float:
+    """The mean of the block of numbers that a pixel of a cell shows."""
+    blocks = [
+        [
+            values[y : y + grid.shrink, x : x + grid.shrink].mean()
+            for x in range(0, values.shape[1], grid.shrink)
+        ]
+        for y in range(0, values.shape[0], grid.shrink)
+    ]
+    width, height = grid.cell
+    return float(blocks[row * len(blocks) // height][column * len(blocks[0]) // width])
+
+
+@settings(deadline=None, max_examples=30)
+@given(SHAPES)
+def test_the_frame_lets_exactly_the_maps_through(shape: tuple[int, int, int]) -> None:
+    atlas = Atlas.of(np.ones(shape))
+    open_ = np.zeros(atlas.grid.size[::-1], bool)
+    for position in range(shape[0]):
+        left, top, right, bottom = atlas.grid.box(position)
+        open_[top:bottom, left:right] = True
+    assert ((decoded(atlas, LIGHT)[..., 3] == 0) == np.pad(open_, EDGE)).all()
+
+
+def test_a_frame_is_the_pages_paper_and_bears_the_numbers_in_quiet_ink() -> None:
+    atlas = Atlas.of(np.ones((3, 8, 8)), [342, 7, 1])
+    for theme in (LIGHT, DARK):
+        pixels = decoded(atlas, theme)
+        paper = list(bytes.fromhex(theme.paper[1:]))
+        assert np.abs(pixels[0, 0, :3].astype(int) - paper).max() <= 1
+        ink = list(bytes.fromhex(theme.quiet[1:]))
+        left, _, right, bottom = atlas.grid.box(0)
+        label = pixels[bottom + EDGE + GAP : bottom + EDGE + atlas.grid.strip, left + EDGE : right]
+        assert (np.abs(label[..., :3].astype(int) - ink).max(axis=-1) <= 2).any()
+
+
+def decoded(atlas: Atlas, theme: Theme) -> Any:
+    data = frame(atlas.grid, atlas.numbers, theme).partition(",")[2]
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGBA"))
+
+
+# ------------------------------------------------------------------------------------ figures
+
+
+def test_512_channels_are_two_images_and_one_trace() -> None:
+    drawn = atlases.draw(Atlas.of(random_maps(512, 7, 7)), selected=40)
+    assert [(each.name, each.layer) for each in drawn.layout.images] == [
+        ("heat", "below"),
+        ("frame", "above"),
+    ]
+    assert len(drawn.data) == 1
+    assert drawn.data[0].z.size >= 512
+    (mark,) = drawn.layout.shapes
+    assert (mark.x0, mark.y0, mark.x1, mark.y1) == Atlas.of(random_maps(512, 7, 7)).grid.box(40)
+
+
+def test_the_square_that_is_hovered_over_is_the_channel_that_is_clicked() -> None:
+    values = random_maps(11, 4, 6)
+    numbers = list(range(100, 111))
+    atlas = Atlas.of(values, numbers)
+    (trace,) = atlases.draw(atlas).data
+    means = values.mean(axis=(1, 2))
+    for row, column in np.ndindex(*trace.z.shape):
+        x, y = trace.x0 + column * trace.dx, trace.y0 + row * trace.dy
+        channel = atlas.channel_at(x, y)
+        told = trace.customdata[row, column]
+        assert told[0] == channel
+        if channel is not None:
+            mean = means[channel - 100]
+            assert trace.z[row, column] == pytest.approx(mean, rel=1e-6)
+            assert told[1] == 1 + sum(other > mean for other in means)
+
+
+@pytest.mark.parametrize("shape", [(1, 7, 7), (2048, 7, 7), (2048,), (64, 1, 1), (3, 2, 4, 5)])
+def test_layers_of_any_shape_are_drawn_and_left_as_they_were(shape: tuple[int, ...]) -> None:
+    values = random_maps(*shape)
+    values.flags.writeable = False
+    before = values.copy()
+    drawn = atlases.draw(Atlas.of(values))
+    assert len(drawn.layout.images) == 2
+    assert (values == before).all()
+
+
+def test_silent_channels_are_counted_and_a_silent_layer_is_drawn() -> None:
+    values = np.zeros((3, 2, 2))
+    assert not sprite_of(Atlas.of(values)).any()
+    values[1, 0, 0] = 4
+    told = atlases.tell(Atlas.of(values, [5, 6, 9]), "layer4")
+    assert told.caption == "3 channels of layer4, on one scale, 0 to 4; 2 of them all zero."
+    assert told.rows[1] == {"channel": 6, "mean": 1.0, "min": 0.0, "max": 4.0}
+
+
+def test_on_scales_of_their_own_even_faint_channels_reach_the_last_colour() -> None:
+    values = np.array([[[0.0, 1e-3]], [[0.0, 1e3]], [[0.0, 0.0]]])
+    for shared, brightest in ((True, [0, 255, 0]), (False, [255, 255, 0])):
+        atlas = Atlas.of(values, shared=shared)
+        whole = sprite_of(atlas)
+        boxes = [atlas.grid.box(position) for position in range(3)]
+        cells = [whole[top:bottom, left:right] for left, top, right, bottom in boxes]
+        assert [int(cell.max()) for cell in cells] == brightest
+
+
+@pytest.mark.parametrize(
+    ("values", "numbers", "sentence"),
+    [
+        (np.full((2, 3, 3), np.nan), None, "not finite"),
+        (np.zeros((0, 3, 3)), None, r"shape \[0, 3, 3\]"),
+        (np.zeros((2, 3, 3)), [1], "2 maps cannot be those of 1 channels"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(values: Any, numbers: Any, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        Atlas.of(values, numbers)

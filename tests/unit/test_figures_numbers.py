@@ -1,0 +1,252 @@
+"""Bars, lines and sentences: what is drawn is what was measured, and the words say the same."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from servelens.protocol import Activation, Prediction, Statistics
+from servelens_dashboard.figures import curves, depth, predictions, verdict, weights
+from servelens_dashboard.figures.curves import Curves
+from servelens_dashboard.figures.look import DARK, LIGHT
+
+CATS = (Prediction(2, "cat", 0.9, 3.0), Prediction(0, "<b>dog</b>", 0.1, 0.8))
+OTHERS = (Prediction(7, "cat", 0.6, 1.0), Prediction(2, "cat", 0.4, 0.5))
+
+
+# -------------------------------------------------------------------------------- predictions
+
+
+def bars(figure: Any) -> list[dict[int, float]]:
+    """Of each model, the probability in each row."""
+    return [dict(zip(trace.y, trace.x, strict=True)) for trace in figure.data]
+
+
+def test_a_class_is_in_the_same_row_of_every_model_and_a_label_is_no_class() -> None:
+    drawn = predictions.draw({"one": CATS, "two": OTHERS})
+    assert bars(drawn) == [{0: 0.9, 1: 0.1}, {2: 0.6, 0: 0.4}]
+    assert drawn.layout.yaxis.ticktext == ("cat", "&lt;b&gt;dog&lt;/b&gt;", "cat")
+    assert [trace.xaxis for trace in drawn.data] == ["x", "x2"]
+    assert drawn.layout.xaxis.domain[1] < drawn.layout.xaxis2.domain[0]
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+def test_the_chosen_class_alone_has_the_accent_and_a_click_gives_its_index(theme: Any) -> None:
+    (trace,) = predictions.draw({"one": CATS}, chosen=0, theme=theme).data
+    assert trace.marker.color == (theme.fill, theme.accent)
+    assert [point[0] for point in trace.customdata] == [2, 0]
+
+
+def test_predictions_are_told_with_logits() -> None:
+    told = predictions.tell({"one": CATS})
+    assert told.caption == "cat, 0.9."
+    assert told.rows[0] == {"class": "cat", "index": 2, "probability": 0.9, "logit": 3.0}
+    both = predictions.tell({"one": CATS, "two": OTHERS})
+    assert both.caption == "one: cat, 0.9; two: cat, 0.6."
+    assert [row["model"] for row in both.rows] == ["one", "one", "two", "two"]
+
+
+def test_no_predictions_are_said() -> None:
+    assert predictions.draw({"one": ()}).layout.annotations[0].text == "no predictions"
+    assert predictions.tell({"one": ()}).caption == "No predictions."
+
+
+# -------------------------------------------------------------------------------------- depth
+
+
+def layer(name: str, mean: float, active: int = 5) -> Activation:
+    statistics = Statistics(mean, 0.5, 0.25, 9.0, -1.0, active, 10, (7, 7), 3)
+    return Activation(name, (10, 7, 7), statistics)
+
+
+LAYERS = (layer("stem", 1.0), Activation("pool"), layer("stage.1", 2.0), layer("head", 4.0, 10))
+
+
+def test_each_measure_is_a_line_through_the_layers_that_have_statistics() -> None:
+    drawn = depth.draw({"one": LAYERS}, chosen="stage.1")
+    assert [list(trace.y) for trace in drawn.data] == [
+        [1, 2, 4], [0.5, 0.5, 0.5], [0.25, 0.25, 0.25], [0.5, 0.5, 1],
+    ]  # fmt: skip
+    assert [trace.yaxis for trace in drawn.data] == ["y", "y2", "y3", "y4"]
+    assert list(drawn.data[0].customdata) == ["stem", "stage.1", "head"]
+    assert drawn.layout.xaxis.ticktext == ("stem", "1", "head")
+    (mark,) = drawn.layout.shapes
+    assert mark.x0 == mark.x1 == 1
+
+
+def test_models_of_several_depths_are_set_at_matching_depth() -> None:
+    drawn = depth.draw({"deep": LAYERS, "flat": LAYERS[:3]})
+    places = {trace.name: list(trace.x) for trace in drawn.data}
+    assert places == {"deep": [0, 1, 2], "flat": [0, 2]}
+    single = depth.draw({"deep": LAYERS, "one": LAYERS[:1]})
+    assert list(single.data[1].x) == [0]
+
+
+def test_of_many_layers_some_names_are_written_the_last_among_them() -> None:
+    many = [layer(f"block.{number}", number) for number in range(57)]
+    names = depth.draw({"one": many}).layout.xaxis.ticktext
+    assert len(names) <= depth.MOST_NAMES
+    assert names[-1] == "56"
+
+
+def test_statistics_are_told() -> None:
+    told = depth.tell({"one": LAYERS})
+    assert told.caption == (
+        "Statistics of 3 layers; share of exact zeros from stem: 0.25 to head: 0.25."
+    )
+    assert told.rows[2]["active channels"] == 10
+    assert depth.tell({"one": LAYERS[1:2]}).caption == "No statistics were asked for."
+    drawn = depth.draw({"one": LAYERS[1:2]})
+    assert drawn.layout.annotations[0].text == "no statistics were asked for"
+
+
+# ------------------------------------------------------------------------------------ weights
+
+
+@given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=50))
+def test_every_weight_is_in_one_bar_and_zero_in_the_middle(values: list[float]) -> None:
+    given_ = np.array(values)
+    given_.flags.writeable = False
+    edges, counts = weights.spread(given_)
+    assert counts.sum() == len(values)
+    np.testing.assert_allclose(edges, -edges[::-1])
+    # What lies on an edge may count to either side of it.
+    slack = 1e-9 * edges[-1]
+    for place, edge in enumerate(edges):
+        certain = sum(value < edge - slack for value in values)
+        possible = sum(value <= edge + slack for value in values)
+        assert certain <= counts[:place].sum() <= possible
+
+
+def test_weights_are_drawn_and_told() -> None:
+    values = np.array([[-1.0, 0.0], [0.0, 1.0]])
+    (trace,) = weights.draw(values).data
+    assert (list(trace.y).count(0), max(trace.y)) == (weights.BARS - 3, 2)
+    told = weights.tell(values, "conv1")
+    assert told.caption == (
+        "4 weights of conv1: mean 0, std 0.707, -1 to 1; 50 % within 0.0164 of zero."
+    )
+    assert len(told.rows) == weights.BARS
+    assert weights.spread(np.zeros(3))[1][weights.BARS // 2] == 3
+    for bad in (np.zeros(0), np.array([1, np.nan])):
+        with pytest.raises(ValueError, match=r"nothing to draw|not finite"):
+            weights.draw(bad)
+
+
+# ------------------------------------------------------------------------------------- curves
+
+FALL, RISE = (1.0, 0.5, 0.0), (0.0, 1.0, 1.0)
+KNOWN = Curves(FALL, RISE, (1.0, 1.0, 0.0), FALL[::-1])
+
+
+def test_the_marked_and_the_random_curves_stand_over_the_share_of_the_photo() -> None:
+    drawn = curves.draw(KNOWN)
+    random_out, marked_out, random_in, marked_in = (list(trace.y) for trace in drawn.data)
+    assert (tuple(marked_out), tuple(random_out)) == (KNOWN.deletion, KNOWN.random_deletion)
+    assert (tuple(marked_in), tuple(random_in)) == (KNOWN.insertion, KNOWN.random_insertion)
+    assert {tuple(trace.x) for trace in drawn.data} == {(0, 0.5, 1)}
+    assert [trace.showlegend for trace in drawn.data] == [True, True, False, False]
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=30))
+def test_the_area_under_a_curve_is_by_trapezoids(curve: list[float]) -> None:
+    places = np.linspace(0, 1, len(curve))
+    slow = sum(
+        (places[i + 1] - places[i]) * (curve[i] + curve[i + 1]) / 2 for i in range(len(curve) - 1)
+    )
+    assert curves.area(curve) == pytest.approx(slow)
+
+
+def test_curves_are_told() -> None:
+    told = curves.tell(KNOWN)
+    assert told.caption.startswith(
+        "Removing what the map marks first leaves 0.5 of the score on average, at random 0.75;"
+    )
+    assert told.rows[1] == {
+        "share of the photo": 0.5, "deletion": 0.5, "insertion": 1.0,
+        "random deletion": 1.0, "random insertion": 0.5,
+    }  # fmt: skip
+    for bad in ((FALL, FALL[:2]), (FALL[:1], FALL[:1])):
+        with pytest.raises(ValueError, match="as many steps each"):
+            Curves(bad[0], bad[1], bad[0], bad[0])
+
+
+# ------------------------------------------------------------------------------------ verdict
+
+
+@dataclass(frozen=True)
+class Card:
+    deletion_auc: float | None = None
+    insertion_auc: float | None = None
+    random_deletion_auc: float | None = None
+    random_insertion_auc: float | None = None
+    stability: float | None = None
+    sanity: float | None = None
+    mass: float | None = None
+
+
+def said(score: float = 1.0, **numbers: float) -> str:
+    return verdict.sentence(verdict.findings(Card(**numbers), score))
+
+
+def test_a_card_is_one_plain_sentence() -> None:
+    assert said(0.98, deletion_auc=0.16, random_deletion_auc=0.78, sanity=0.1) == (
+        "Removing what it marks drops the score 4.1 times faster than removing at random: good; "
+        "after randomising the weights the map changes: good."
+    )
+
+
+@pytest.mark.parametrize(
+    ("marked", "random", "words"),
+    [
+        (0.5, 0.75, "2.0 times faster than removing at random: good"),
+        (0.1, 0.98, "over 20 times faster than removing at random: good"),
+        (0.5, 0.5, "no faster than removing at random: bad"),
+        (0.9, 0.5, "slower than removing at random: bad"),
+        (1.0, 0.5, "removing what it marks does not drop the score: bad"),
+        (0.5, 1.0, "drops the score, removing at random does not: good"),
+    ],
+)
+def test_how_fast_a_score_drops(marked: float, random: float, words: str) -> None:
+    assert words in said(deletion_auc=marked, random_deletion_auc=random).lower()
+
+
+@given(st.floats(0.05, 0.95), st.floats(0.0, 0.95), st.floats(0.0, 0.95))
+def test_a_map_that_is_no_better_than_chance_is_never_called_good(
+    score: float, marked: float, random: float
+) -> None:
+    (found,) = verdict.findings(Card(deletion_auc=marked, random_deletion_auc=random), score)
+    if marked >= random:
+        assert found.good is False
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        ({"sanity": 0.93}, "the map stays much the same (0.93 alike): bad"),
+        ({"sanity": -0.9}, "the map stays much the same (-0.9 alike): bad"),
+        ({"stability": 0.9}, "the map stays the same: good"),
+        ({"stability": 0.2}, "the map becomes another (0.2 alike): bad"),
+        ({"insertion_auc": 0.5, "random_insertion_auc": 0.5}, "back no sooner than showing at"),
+        ({"insertion_auc": 0.8, "random_insertion_auc": 0.5}, "back sooner than showing at random"),
+        ({"mass": 0.714}, "71 % of the evidence lies on the true cause."),
+        ({}, "No check was made on this map."),
+        ({"deletion_auc": 0.1}, "No check was made on this map."),
+    ],
+)  # fmt: skip
+def test_each_check_is_said_and_judged(numbers: dict[str, float], words: str) -> None:
+    assert words in said(**numbers)
+
+
+def test_findings_are_a_table() -> None:
+    told = verdict.tell(verdict.findings(Card(sanity=0.0, mass=0.5), 1.0))
+    assert [(row["check"], row["verdict"]) for row in told.rows] == [
+        ("sanity", "good"), ("mass", "not judged"),
+    ]  # fmt: skip
+    assert json.dumps(told.rows)
