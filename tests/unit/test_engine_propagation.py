@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from engine_fixtures.alike import assert_same
 from engine_fixtures.oracles import model_input, untouched
 from engine_fixtures.photos import photo
 from engine_fixtures.sessions import card, document, open_session, problem, request, seeded
-from engine_fixtures.watches import counted, state_of
+from engine_fixtures.watches import both_of, counted, state_of
 from odd_nets import BatchStatisticsNet, GatedNet, SigmoidModuleNet, StochasticNet, TellingNet
 from tiny_net import TinyNet
 from torch import nn
@@ -96,10 +95,10 @@ def test_what_lrp_of_a_resnet_misses_of_the_score_is_told() -> None:
 
 
 def test_without_biases_and_epsilon_lrp_hands_out_the_whole_score() -> None:
-    session = open_session(seeded(CarelessNet, bias=False))
-    module = session.model.module
+    module = seeded(CarelessNet, bias=False)
     nn.init.zeros_(module.norm.bias)
     nn.init.zeros_(module.norm.running_mean)
+    session = open_session(module)
     kept, all_of_it = document(
         session, PHOTO, explain=["lrp", {"method": "lrp", "epsilon": 0}], target=1
     ).attributions
@@ -227,8 +226,15 @@ def test_what_cannot_be_unrolled_after_all_fails_alone_and_is_not_tried_again(mo
     assert calls == [False]
 
 
+def test_unrolled_models_take_no_memory_for_weights() -> None:
+    own = {p.data_ptr() for p in both_of(tiny()).parameters()}
+    for propagation in Propagation:
+        weights = list(tiny().model.unrolled.by(propagation).parameters())
+        assert weights and {p.data_ptr() for p in weights} <= own
+
+
 def test_a_model_with_another_module_has_unrolled_ones_of_its_own() -> None:
-    other = dataclasses.replace(tiny().model, module=seeded(TinyNet, seed=5))
+    other = tiny().model.with_module(seeded(TinyNet, seed=5))
     batch = model_input(tiny(), PHOTO)
     for propagation in Propagation:
         with torch.no_grad():

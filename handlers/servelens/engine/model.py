@@ -37,8 +37,8 @@ class Model:
 
     @cached_property
     def unrolled(self) -> Unrolled:
-        """The module again, for methods that go through it by rules of their own."""
-        return Unrolled(self.module, self.head, example_input(self.card))
+        """The twin again, for methods that go through it by rules of their own."""
+        return Unrolled(self.twin.module, self.head, example_input(self.card))
 
     def explaining(self, layers: Sequence[LayerRef]) -> nn.Module:
         """The twin, or the module where a layer is asked for that the twin has changed."""
