@@ -22,6 +22,7 @@ BENCHMARKS = (
     "one_call",
     "stock_explanations",
     "occlusion",
+    "methods",
     "endurance",
 )
 

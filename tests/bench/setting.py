@@ -38,18 +38,18 @@ class Setting:
         """Archives with seeded random weights, in the store."""
         missing = [name for name in recipes if not (self.store / f"{Path(name).stem}.mar").exists()]
         if missing:
-            command = [sys.executable, "-m", "servelens_archives.build", *missing]
-            options = ["--weights", "none", "--out", str(self.store)]
-            subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL)
+            _build(*missing, "--weights", "none", "--out", str(self.store))
 
     def folder(self, recipe: str) -> Path:
         """The archive as a worker sees it: unpacked."""
         self.build(recipe)
-        folder = self.scratch / recipe
-        if not folder.exists():
-            with zipfile.ZipFile(self.store / f"{recipe}.mar") as archive:
-                archive.extractall(folder)
-        return folder
+        return _unpacked(self.store / f"{recipe}.mar", self.scratch / recipe)
+
+    def trained(self, recipe: str) -> Path:
+        """The same with the weights that the recipe names."""
+        folder = self.scratch / "trained"
+        _build(recipe, "--out", str(folder))
+        return _unpacked(folder / f"{recipe}.mar", folder / recipe)
 
     def stock_archive(self) -> str:
         """The same weights behind TorchServe's own image_classifier."""
@@ -62,6 +62,18 @@ class Setting:
     def serving(self, *models: Model) -> Iterator[tuple[TorchServe, Server]]:
         with TorchServe(self.store, models, config=ROOT / "config.properties") as running:
             yield running, running.client
+
+
+def _build(*words: str) -> None:
+    command = [sys.executable, "-m", "servelens_archives.build", *words]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def _unpacked(archive: Path, folder: Path) -> Path:
+    if not folder.exists():
+        with zipfile.ZipFile(archive) as packed:
+            packed.extractall(folder)
+    return folder
 
 
 def build_stock_archive(folder: Path, target: Path, scratch: Path) -> None:
