@@ -106,7 +106,8 @@ class Case:
 
 def of_architecture(name: str, **how: Any) -> Case:
     about, session = ARCHITECTURES[name], architecture_session(name, **how)
-    module = copy.deepcopy(session.model.module).requires_grad_(True)
+    # By which we compute: rounding alone moves a unit across its kink in a deep random network.
+    module = copy.deepcopy(session.model.twin.module).requires_grad_(True)
     return Case(
         session, module, PHOTO, about.last, about.amid, about.early, how.get("classes") == 1
     )
