@@ -90,7 +90,7 @@ def answer(session: Any, request: Any) -> Any:
 
     [result] = session.run([request])
     if isinstance(result, Problem):
-        raise Grounded(f"{result.message}; {result.hint}" if result.hint else result.message)
+        raise Grounded(result.words)
     return result
 
 

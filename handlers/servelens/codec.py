@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import zipfile
 from typing import Any, Dict, Mapping, Union
 
 import numpy as np
@@ -73,10 +72,6 @@ def read_npz(body: bytes) -> Any:
     with np.load(io.BytesIO(body), allow_pickle=False) as members:
         arrays = {name: members[name] for name in members.files}
     return _restore(json.loads(arrays.pop("document").tobytes()), arrays)
-
-
-def is_npz(body: bytes) -> bool:
-    return zipfile.is_zipfile(io.BytesIO(body))
 
 
 def packed_size(shape: tuple[int, ...], itemsize: int, encoding: str) -> int:

@@ -23,6 +23,8 @@ PROBLEM = {
     "hint": "take stem",
     "where": "explain[0]",
 }
+RANKING = {"layer": "stem", "target": {"index": 1, "label": "disc"}, "mode": "ablation"}
+FIELD = {"layer": "stem", "channel": 0, "mode": "gradient"}
 
 
 def test_every_key_of_a_document_is_read_into_the_field_of_its_name() -> None:
@@ -96,8 +98,41 @@ def test_what_has_no_numbers_says_why() -> None:
     assert result.has_failures
 
 
-def test_a_problem_beside_the_rest_is_a_failure_too() -> None:
-    assert Result.of(document(problems=[PROBLEM])).has_failures
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"problems": [PROBLEM]},
+        {"weights": [{"layer": "stem"}, {"layer": "relu", "problem": PROBLEM}]},
+        {"ablation": {"before": [], "problem": PROBLEM}},
+        {"channel_ranking": [{**RANKING, "problem": PROBLEM}]},
+        {"receptive_field": {**FIELD, "problem": PROBLEM}},
+    ],
+    ids=lambda beside: next(iter(beside)),
+)
+def test_a_problem_beside_the_rest_is_a_failure_too(beside: dict[str, Any]) -> None:
+    assert Result.of(document(**beside)).has_failures
+
+
+def test_what_was_answered_beside_the_rest_is_no_failure() -> None:
+    beside = {
+        "weights": [{"layer": "stem"}],
+        "channel_ranking": [RANKING],
+        "receptive_field": FIELD,
+    }
+    assert not Result.of(document(**beside, ablation={"before": []})).has_failures
+
+
+@pytest.mark.parametrize("image", [b"a picture", "YSBwaWN0dXJl"])
+def test_a_picture_is_its_bytes_however_it_came(image: object) -> None:
+    assert Result.of(document(attributions=[attribution(image=image)])).attributions[0].image == (
+        b"a picture"
+    )
+
+
+@pytest.mark.parametrize("image", ["no base64!", 3, ["YQ=="]])
+def test_a_picture_that_is_none_is_refused(image: object) -> None:
+    with pytest.raises(BadAnswer, match=r"attributions\[0\].image is not bytes in base64"):
+        Result.of(document(attributions=[attribution(image=image)]))
 
 
 @pytest.mark.parametrize(

@@ -120,8 +120,6 @@ def test_a_tensor_in_json_is_its_little_endian_bytes_in_c_order() -> None:
 def test_an_npz_holds_the_document_and_its_arrays_by_their_paths() -> None:
     document = {"attributions": [{"map": array(1, 2)}], "activations": [{"maps": array(3)}]}
     body = codec.write_npz(*codec.pack_npz(document))
-    assert codec.is_npz(body)
-    assert not codec.is_npz(codec.write_json({}))
     with zipfile.ZipFile(io.BytesIO(body)) as members:
         assert {info.compress_type for info in members.infolist()} == {zipfile.ZIP_STORED}
     with np.load(io.BytesIO(body), allow_pickle=False) as file:

@@ -22,7 +22,7 @@ from torchvision import transforms
 
 from servelens.client import BadPhoto, LensProblem, NothingToShow, NotSaved
 from servelens.visualizer import FeatureVisualizer, LayerNotFound
-from servelens.visualizer.similarity import linear_cka
+from servelens.visualizer.similarity import similarities
 
 SIZE = 32
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
@@ -226,7 +226,7 @@ def test_representations_are_compared_by_cka(
         for n, names in ((module, rows), (net, columns))
     )
     for (row, column), value in np.ndenumerate(matrix):
-        assert value == pytest.approx(linear_cka(ours[row], theirs[column]), abs=1e-4)
+        assert value == pytest.approx(similarities([ours[row]], [theirs[column]]).item(), abs=1e-4)
     assert (tmp_path / "cka.png").exists()
     itself = viz.compare_representations(viz, pictures, rows)
     assert itself.diagonal() == pytest.approx(1)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from servelens.visualizer.similarity import linear_cka, similarities
+from servelens.visualizer.similarity import similarities
 
 
 def features(seed: int, images: int = 20, count: int = 7) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(images, count))
+
+
+def linear_cka(x: np.ndarray, y: np.ndarray) -> float:
+    return float(similarities([x], [y]).item())
 
 
 def as_the_paper_has_it(x: np.ndarray, y: np.ndarray) -> float:
@@ -57,13 +61,12 @@ def test_every_layer_is_compared_with_every_other() -> None:
     matrix = similarities(ours, theirs)
     assert matrix.shape == (2, 3)
     for (row, column), value in np.ndenumerate(matrix):
-        assert value == pytest.approx(linear_cka(ours[row], theirs[column]), abs=1e-12)
+        expected = as_the_paper_has_it(ours[row], theirs[column])
+        assert value == pytest.approx(expected, abs=1e-12)
     assert matrix[0, 1] == pytest.approx(1)
 
 
 def test_what_cannot_be_compared_says_why() -> None:
-    with pytest.raises(ValueError, match="features of 5 and of 6 images"):
-        linear_cka(features(0, 5), features(0, 6))
     with pytest.raises(ValueError, match="takes 3 images or more, not 2"):
         linear_cka(features(0, 2), features(1, 2))
     with pytest.raises(ValueError, match="features of the same images"):

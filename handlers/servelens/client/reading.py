@@ -6,6 +6,7 @@ not declare is kept in its field `more`; the server may be newer than we are.
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import functools
 import types
@@ -57,6 +58,8 @@ def _reader(kind: Any) -> Reader:
     """How a value of this type is read; made once a type."""
     if kind is Tensor:
         return _read_array
+    if kind is bytes:
+        return _read_bytes
     if dataclasses.is_dataclass(kind):
         return _record_reader(kind)
     if kind in _SCALARS:
@@ -133,6 +136,16 @@ def _read_array(value: Any, where: str) -> Any:
     if not isinstance(value, np.ndarray):
         raise _bad(where, "a tensor", value)
     return freeze(value)
+
+
+def _read_bytes(value: Any, where: str) -> bytes:
+    """A picture; over the wire it is text."""
+    if isinstance(value, bytes):
+        return value
+    try:
+        return base64.b64decode(value, validate=True)
+    except (TypeError, ValueError) as error:
+        raise _bad(where, "bytes in base64", value) from error
 
 
 def _mapping_reader(kind: Any) -> Reader:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,16 +76,38 @@ class Showable:
         return saving.save(self, Path(path))
 
 
+class Single(Showable):
+    """One entry of an answer: its own numbers, or why there are none."""
+
+    problem: protocol.Problem | None
+
+    @property
+    def numbers(self) -> Numbers | None:
+        raise NotImplementedError
+
+    def to_numpy(self) -> Numbers:
+        if self.numbers is None:
+            raise NothingToShow(f"{self.title}: {self.why_nothing}")
+        return self.numbers
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        return (cast("Entry", self),)
+
+    @property
+    def why_nothing(self) -> str:
+        return "no numbers were asked for" if self.problem is None else self.problem.words
+
+
 @dataclass(frozen=True, eq=False)
-class Attribution(Showable, protocol.Attribution):
+class Attribution(Single, protocol.Attribution):
     """One map, of one method at one layer for one class; or the `problem` that there is none."""
 
     more: Mapping[str, Any] = carried()
     origin: Origin | None = field(default=None, repr=False, metadata=OURS)
 
-    def to_numpy(self) -> Numbers:
-        if self.map is None:
-            raise NothingToShow(f"{self.title}: {self.why_nothing}")
+    @property
+    def numbers(self) -> Numbers | None:
         return self.map
 
     @property
@@ -93,38 +115,21 @@ class Attribution(Showable, protocol.Attribution):
         where = f" at {self.layer}" if self.layer else ""
         return f"{self.method}{where}{_for(self.target)}"
 
-    @property
-    def entries(self) -> tuple[Entry, ...]:
-        return (self,)
-
-    @property
-    def why_nothing(self) -> str:
-        return _why(self.problem)
-
 
 @dataclass(frozen=True, eq=False)
-class Activation(Showable, protocol.Activation):
+class Activation(Single, protocol.Activation):
     """What one layer gave: `maps` are those of `channels`, in their order."""
 
     more: Mapping[str, Any] = carried()
     origin: Origin | None = field(default=None, repr=False, metadata=OURS)
 
-    def to_numpy(self) -> Numbers:
-        if self.maps is None:
-            raise NothingToShow(f"{self.title}: {self.why_nothing}")
+    @property
+    def numbers(self) -> Numbers | None:
         return self.maps
 
     @property
     def title(self) -> str:
         return f"activations of {self.layer}"
-
-    @property
-    def entries(self) -> tuple[Entry, ...]:
-        return (self,)
-
-    @property
-    def why_nothing(self) -> str:
-        return _why(self.problem)
 
 
 Entry = Attribution | Activation
@@ -175,13 +180,10 @@ class Result(Showable, protocol.Document):
     @property
     def has_failures(self) -> bool:
         """Whether some part of what was asked could not be answered."""
-        return bool(self.problems) or any(entry.problem is not None for entry in self.entries)
-
-
-def _why(problem: protocol.Problem | None) -> str:
-    if problem is None:
-        return "no numbers were asked for"
-    return f"{problem.message}; {problem.hint}" if problem.hint else problem.message
+        beside = [self.ablation, self.receptive_field]
+        several = [*self.entries, *(self.weights or ()), *(self.channel_ranking or ())]
+        asked = [part for part in (*several, *beside) if part is not None]
+        return bool(self.problems) or any(part.problem is not None for part in asked)
 
 
 def _for(target: protocol.TargetRef | None) -> str:

@@ -64,7 +64,7 @@ class Group:
         if job.needs_gradients:
             ruled = job.reads(Reads.RULED_GRADIENT)
             return cls(Lane.EXPLAIN, job.needs_input_gradient, job.most_backwards, ruled)
-        # A series compares its images' scores with the row's own, by the same module.
+        # A series compares its images' scores with the row's own, which must be as precise.
         runs = job.recorded or any(ask.runs for ask in job.maps)
         return cls(Lane.RECORD if runs else Lane.PREDICT)
 

@@ -182,7 +182,7 @@ def _check_defaults(capability: Mapping[str, Any]) -> None:
             catalogue.resolve(capability["default_layer"], "default_layer")
     except ProblemError as error:
         said = error.problem
-        raise ModelLoadError(f"lens.{said.where}: {said.message}; {said.hint}") from None
+        raise ModelLoadError(f"lens.{said.where}: {said.words}") from None
 
 
 def _read_capability(folder: Path) -> Optional[Dict[str, Any]]:

@@ -42,6 +42,11 @@ class Problem:
     def code(self) -> int:
         return STATUS[self.type]
 
+    @property
+    def words(self) -> str:
+        """What happened and what to do, in one line."""
+        return self.message if self.hint is None else f"{self.message}; {self.hint}"
+
     def at(self, where: str) -> Problem:
         return replace(self, where=where)
 

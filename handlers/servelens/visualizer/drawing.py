@@ -13,20 +13,14 @@ from numpy.typing import NDArray
 
 from servelens import __version__
 from servelens.client import Activation, NotSaved, Result
-from servelens.client.colours import Scale, as_plane, palette
+from servelens.client.colours import Scale, palette
 from servelens.client.extra import needs
 from servelens.client.panels import photo_seen
 from servelens.client.saving import write_whole
 from servelens.protocol import Weights
-from servelens.visualizer.further import (
-    COLOURS,
-    box_seen,
-    field_of,
-    in_colour,
-    kernels_of,
-    measured,
-    words_of,
-)
+from servelens.visualizer import sheets
+from servelens.visualizer.further import box_seen, field_of, measured, words_of
+from servelens.visualizer.sheets import Sheet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,27 +42,11 @@ CHARTS = {
 
 def feature_maps(entry: Activation, size: Size | None) -> Figure:
     """A panel for each channel, all on one scale."""
-    maps = [as_plane(channel) for channel in entry.to_numpy()]
-    scale = Scale.of(np.stack(maps), signed=False)
-    titles = [f"channel {channel.index}\nmean {channel.mean:.3f}" for channel in entry.channels]
-    figure = _grid(maps, titles, scale, size)
-    figure.suptitle(f"{entry.title}, {scale.words()}", fontsize="small", parse_math=False)
-    return figure
+    return _grid(sheets.channels(entry), size)
 
 
 def filters(entry: Weights, size: Size | None) -> Figure:
-    """Kernels that read colours are drawn in colour, others on one scale that is white at zero."""
-    kernels = kernels_of(entry)
-    titles = [f"filter {channel}" for channel in entry.channels]
-    if kernels.shape[1] == COLOURS:
-        figure = _grid(list(in_colour(kernels)), titles, None, size)
-        words = "grey is zero"
-    else:
-        scale = Scale.of(kernels.sum(axis=1), signed=True)
-        figure = _grid(list(kernels.sum(axis=1)), titles, scale, size)
-        words = scale.words()
-    figure.suptitle(f"filters of {entry.layer}, {words}", fontsize="small", parse_math=False)
-    return figure
+    return _grid(sheets.filters(entry), size)
 
 
 def comparison(table: Table, size: Size | None = None) -> Figure:
@@ -134,20 +112,18 @@ def save(figure: Figure, path: str | Path) -> None:
     write_whole(Path(path), file.getvalue())
 
 
-def _grid(
-    planes: Sequence[Numbers], titles: Sequence[str], scale: Scale | None, size: Size | None
-) -> Figure:
-    """Planes on a scale, or pictures that are colours already."""
-    columns = min(COLUMNS, len(planes))
-    rows = math.ceil(len(planes) / columns)
+def _grid(sheet: Sheet, size: Size | None) -> Figure:
+    columns = min(COLUMNS, len(sheet.planes))
+    rows = math.ceil(len(sheet.planes) / columns)
     figure = _figure(size or (PANEL_INCHES * columns, PANEL_INCHES * rows + 0.5))
-    for place, (plane, title) in enumerate(zip(planes, titles, strict=True), start=1):
+    for place, (plane, title) in enumerate(zip(sheet.planes, sheet.titles, strict=True), start=1):
         axes = figure.add_subplot(rows, columns, place)
-        drawn = axes.imshow(plane) if scale is None else _show(axes, plane, scale)
+        drawn = axes.imshow(plane) if sheet.scale is None else _show(axes, plane, sheet.scale)
         axes.set_title(title, fontsize="small")
         axes.set_axis_off()
-    if scale is not None and not scale.is_zero:
+    if sheet.scale is not None and not sheet.scale.is_zero:
         figure.colorbar(drawn, ax=figure.axes, shrink=0.6)
+    figure.suptitle(sheet.words, fontsize="small", parse_math=False)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Kernels and single units: what of an answer is drawn, or why there is nothing to draw."""
+"""Single units: what of an answer is drawn, or why there is nothing to draw."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from servelens.client import NothingToShow, Result
 from servelens.client.described import read_layers
-from servelens.protocol import Problem, ReceptiveField, Weights
+from servelens.protocol import ReceptiveField
 
 Numbers = NDArray[Any]
-COLOURS = 3
 
 
 def first_convolution(capability: Mapping[str, Any]) -> str:
@@ -29,7 +28,8 @@ def field_of(result: Result) -> ReceptiveField:
     if field is None:
         raise NothingToShow("the answer has no receptive field")
     if field.map is None:
-        raise NothingToShow(f"the receptive field in {field.layer}: {_why(field.problem)}")
+        why = "it gave no numbers" if field.problem is None else field.problem.words
+        raise NothingToShow(f"the receptive field in {field.layer}: {why}")
     return field
 
 
@@ -56,22 +56,3 @@ def box_seen(result: Result, side: int) -> tuple[float, float, float, float] | N
     zoom = side / max(right - left, bottom - top, 1)
     x0, y0, x1, y1 = field.box
     return (x0 - left) * zoom, (y0 - top) * zoom, (x1 - left) * zoom, (y1 - top) * zoom
-
-
-def kernels_of(entry: Weights) -> Numbers:
-    """[filters, in, height, width]."""
-    if entry.kernels is None or entry.kernels.ndim != 4:
-        raise NothingToShow(f"{entry.layer} has no filters to draw: {_why(entry.problem)}")
-    return entry.kernels
-
-
-def in_colour(kernels: Numbers) -> Numbers:
-    """Kernels that read colours as pictures [filters, height, width, 3]; grey is zero."""
-    end = float(np.abs(kernels).max()) or 1.0
-    return np.moveaxis(kernels / (2 * end) + 0.5, 1, -1)
-
-
-def _why(problem: Problem | None) -> str:
-    if problem is None:
-        return "it gave no numbers"
-    return f"{problem.message}; {problem.hint}" if problem.hint else problem.message

@@ -7,27 +7,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from servelens.client import Activation, NotSaved, Result
-from servelens.client.colours import Scale, as_plane, palette
+from servelens.client.colours import Scale, palette
 from servelens.client.extra import needs
 from servelens.client.panels import panels, photo_seen
 from servelens.client.pictures import data_url
 from servelens.client.saving import write_whole
 from servelens.protocol import Weights
+from servelens.visualizer import sheets
 from servelens.visualizer.drawing import CHARTS, COLUMNS, LONGEST, Size
-from servelens.visualizer.further import (
-    COLOURS,
-    box_seen,
-    field_of,
-    in_colour,
-    kernels_of,
-    measured,
-    words_of,
-)
+from servelens.visualizer.further import box_seen, field_of, measured, words_of
+from servelens.visualizer.sheets import Sheet
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -39,24 +32,11 @@ CONFIG = {"showSendToCloud": False, "displaylogo": False}
 
 
 def feature_maps(entry: Activation, size: Size | None) -> Figure:
-    maps = [as_plane(channel) for channel in entry.to_numpy()]
-    scale = Scale.of(np.stack(maps), signed=False)
-    titles = [f"channel {channel.index}, mean {channel.mean:.3f}" for channel in entry.channels]
-    return _grid(maps, titles, scale, f"{entry.title}, {scale.words()}", size)
+    return _grid(sheets.channels(entry), size)
 
 
 def filters(entry: Weights, size: Size | None) -> Figure:
-    kernels = kernels_of(entry)
-    titles = [f"filter {channel}" for channel in entry.channels]
-    if kernels.shape[1] != COLOURS:
-        planes = list(kernels.sum(axis=1))
-        scale = Scale.of(kernels.sum(axis=1), signed=True)
-        return _grid(planes, titles, scale, f"filters of {entry.layer}, {scale.words()}", size)
-    columns = min(COLUMNS, len(kernels))
-    figure = _subplots(titles, columns, size or _size(len(kernels)))
-    for place, colours in enumerate(in_colour(kernels)):
-        _add(figure, {"type": "image", "z": (colours * 255).round()}, place, columns)
-    return figure.update_layout(title=_text(f"filters of {entry.layer}, grey is zero"))
+    return _grid(sheets.filters(entry), size)
 
 
 def comparison(table: Mapping[str, Mapping[str, Any]], size: Size | None = None) -> Figure:
@@ -112,14 +92,17 @@ def save(figure: Figure, path: str | Path) -> None:
     write_whole(Path(path), body.encode())
 
 
-def _grid(
-    planes: Sequence[Numbers], titles: Sequence[str], scale: Scale, title: str, size: Size | None
-) -> Figure:
-    columns = min(COLUMNS, len(planes))
-    figure = _subplots(titles, columns, size or _size(len(planes)))
-    for place, plane in enumerate(planes):
-        _heat(figure, plane, scale, place, columns)
-    return figure.update_layout(title=_text(title))
+def _grid(sheet: Sheet, size: Size | None) -> Figure:
+    columns = min(COLUMNS, len(sheet.planes))
+    titles = [title.replace("\n", ", ") for title in sheet.titles]
+    figure = _subplots(titles, columns, size or _size(len(sheet.planes)))
+    for place, plane in enumerate(sheet.planes):
+        if sheet.scale is None:
+            colours = {"type": "image", "z": (plane * 255).round()}
+            _add(figure, colours, place, columns)
+        else:
+            _heat(figure, plane, sheet.scale, place, columns)
+    return figure.update_layout(title=_text(sheet.words))
 
 
 def _heat(figure: Figure, plane: Numbers, scale: Scale, place: int, columns: int) -> None:

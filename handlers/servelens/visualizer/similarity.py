@@ -23,17 +23,9 @@ Numbers = NDArray[Any]
 FEWEST = 3
 
 
-def linear_cka(x: Numbers, y: Numbers) -> float:
-    """Of features with a row for each image; NaN where one of them is the same on every image."""
-    if len(x) != len(y):
-        raise ValueError(f"features of {len(x)} and of {len(y)} images cannot be compared")
-    if len(x) < FEWEST:
-        raise ValueError(f"similarity takes {FEWEST} images or more, not {len(x)}")
-    return _alignment(_centred_gram(x), _centred_gram(y))
-
-
 def similarities(ours: Sequence[Numbers], theirs: Sequence[Numbers]) -> Numbers:
-    """Every layer of one model with every layer of another, as [ours, theirs]."""
+    """Every layer of one model with every layer of another, as [ours, theirs]; features have a row
+    for each image, and those that are the same on every image are NaN."""
     if not ours or not theirs or len({len(features) for features in (*ours, *theirs)}) != 1:
         raise ValueError("both models must have layers, and features of the same images")
     if len(ours[0]) < FEWEST:

@@ -94,8 +94,4 @@ def excused(subject: Subject, numbers: Iterable[str]) -> Iterator[None]:
     try:
         yield
     except ProblemError as error:
-        subject.compare_all(numbers, reason_of(error.problem))
-
-
-def reason_of(problem: Problem) -> str:
-    return problem.message if problem.hint is None else f"{problem.message}; {problem.hint}"
+        subject.compare_all(numbers, error.problem.words)

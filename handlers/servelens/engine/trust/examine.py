@@ -7,7 +7,7 @@ from typing import Iterator, Sequence
 from servelens.engine.faults import as_problem
 from servelens.engine.findings import Event
 from servelens.engine.thrift import Rates
-from servelens.engine.trust.bench import Bench, reason_of
+from servelens.engine.trust.bench import Bench
 from servelens.engine.trust.checks import CHECKS
 from servelens.engine.trust.declare import Check
 from servelens.engine.trust.scope import Purse, forwards_alone, over_bound, within_bound
@@ -43,7 +43,7 @@ def _make(check: Check, bench: Bench, subjects: Sequence[Subject], purse: Purse)
         if bought:
             yield from check.run(bench, bought)
     except Exception as error:  # of these numbers alone, also where memory ran out for one image
-        reason = reason_of(as_problem(error, f"{check.name} could not be checked"))
+        reason = as_problem(error, f"{check.name} could not be checked").words
     for subject in bought:
         for number in check.numbers:
             found = subject.has(number.name)
