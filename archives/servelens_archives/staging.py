@@ -27,7 +27,7 @@ HANDLER_FILE = "lens_handler.py"
 CONFIG_FILE = "model-config.yaml"
 PROVENANCE_FILE = "provenance.json"
 PACKAGE = Path(servelens.__file__).resolve().parent
-VENDORED = ("__init__.py", "codec.py", "engine", "protocol", "torchserve")
+VENDORED = ("__init__.py", "codec.py", "engine", "palettes.py", "protocol", "torchserve")
 
 
 def stage_code(folder: Path, recipe: Recipe) -> None:

@@ -75,7 +75,7 @@ def test_the_archive_holds_our_code_the_model_and_its_descriptions(mar: Path) ->
         "model.json", "net.py", "provenance.json", "weights.npz",
     }  # fmt: skip
     assert {n.split("/")[1] for n in names if n.startswith("servelens/")} == {
-        "__init__.py", "codec.py", "engine", "protocol", "torchserve",
+        "__init__.py", "codec.py", "engine", "palettes.py", "protocol", "torchserve",
     }  # fmt: skip
     assert names == sorted(names)
     assert not [n for n in names if n.endswith(".pyc")]

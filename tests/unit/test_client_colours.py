@@ -12,8 +12,9 @@ from client_fixtures.documents import photo
 from PIL import Image
 
 from servelens.client import pictures
-from servelens.client.colours import Scale, as_plane, palette
+from servelens.client.colours import Scale, as_plane
 from servelens.client.photos import shown
+from servelens.palettes import palette
 
 RED, BLUE, WHITE = (103, 0, 31), (5, 48, 97), (247, 247, 247)
 

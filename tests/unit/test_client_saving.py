@@ -16,7 +16,7 @@ from safetensors import safe_open
 
 from servelens import codec
 from servelens.client import NothingToShow, NotSaved, Result
-from servelens.client.colours import palette
+from servelens.palettes import palette
 from servelens.protocol import to_wire
 
 ASKED = {"explain": ["grad_cam"], "seed": 3}

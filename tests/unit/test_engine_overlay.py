@@ -20,9 +20,8 @@ from torch.nn import functional
 
 from servelens import codec
 from servelens.engine.budget import Limits
-from servelens.engine.colours import CIVIDIS, DIVERGING
 from servelens.engine.geometry import LONGEST_BACKDROP, view_photo
-from servelens.engine.overlay import normalised, overlay
+from servelens.engine.overlay import CIVIDIS, DIVERGING, normalised, overlay
 from servelens.protocol import Problem
 
 SESSION = open_session(seeded(TinyNet))

@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from servelens.client.colours import Scale, palette
+from servelens.client.colours import Scale
+from servelens.palettes import palette
 from servelens.protocol import InputRef
 from servelens_dashboard.figures import heat, look, maps, recolouring
 from servelens_dashboard.figures.recolouring import AS_USUAL, COLOURS, Appearance

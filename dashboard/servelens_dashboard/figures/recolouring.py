@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from plotly import colors
 
-from servelens.client.colours import LEVELS, graded, palette
 from servelens.client.pictures import STRONGEST, data_url
+from servelens.palettes import LEVELS, graded, palette
 
 Bytes = NDArray[np.uint8]
 

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from servelens.client.colours import LEVELS, Scale, graded
+from servelens.client.colours import Scale
 from servelens.client.pictures import data_url, tiled
+from servelens.palettes import LEVELS, graded
 from servelens_dashboard.figures.grid import GAP, LETTERS, Grid
 from servelens_dashboard.figures.look import Theme
 

@@ -1,7 +1,4 @@
-"""What number gets what colour: cividis from zero up, or blue to red with white at zero.
-
-Both are told apart by people who do not see red and green, and grow evenly from dark to light.
-"""
+"""Which number gets which of a palette's colours."""
 
 from __future__ import annotations
 
@@ -12,34 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Matplotlib's cividis at 33 places, and ColorBrewer's RdBu from its blue end.
-CIVIDIS = """
-00224e 00285b 002e6a 053371 1a386f 273e6e 32436d 3b496c 434e6c 4b546c 535a6d 5a5f6e 61656f 686a71
-6f7073 767676 7d7c78 848279 8c8878 938e78 9b9476 a39a74 aba072 b4a76f bcae6c c4b468 cdbb63 d5c25e
-dec958 e7d150 f0d846 f9e03a fee838
-"""
-BLUE_RED = "053061 2166ac 4393c3 92c5de d1e5f0 f7f7f7 fddbc7 f4a582 d6604d b2182b 67001f"
-LEVELS = 256
+from servelens.palettes import LEVELS
 
 # Maps of the input have a few pixels far above all others, which would leave the rest dark.
 MANY_VALUES = 10_000
 CLIPPED_AT = 99.5
 
 Numbers = NDArray[Any]
-
-
-def palette(*, signed: bool) -> Numbers:
-    """256 colours, as [256, 3] bytes."""
-    return graded((BLUE_RED if signed else CIVIDIS).split())
-
-
-def graded(colours: Sequence[str]) -> Numbers:
-    """256 colours, evenly from the first of these to the last ("00224e")."""
-    anchors = np.array([list(bytes.fromhex(colour)) for colour in colours])
-    places = np.linspace(0, 1, len(anchors))
-    wanted = np.linspace(0, 1, LEVELS)
-    channels = [np.interp(wanted, places, anchors[:, i]) for i in range(3)]
-    return np.stack(channels, axis=1).round().astype(np.uint8)
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from servelens.client.colours import Scale, palette
+from servelens.client.colours import Scale
 from servelens.client.errors import NothingToShow
 from servelens.client.extra import needs
 from servelens.client.panels import Panel, panels
 from servelens.client.results import Showable
+from servelens.palettes import palette
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

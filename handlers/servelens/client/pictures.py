@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from servelens.client.colours import Scale, palette
+from servelens.client.colours import Scale
+from servelens.palettes import palette
 
 Numbers = NDArray[Any]
 Size = tuple[int, int]

@@ -12,8 +12,11 @@ from typing import Tuple
 import numpy as np
 from PIL import Image
 
-from servelens.engine.colours import CIVIDIS, DIVERGING
+from servelens.palettes import palette
 
+CIVIDIS = palette(signed=False)
+# An odd number, so that zero has a colour of its own in the middle.
+DIVERGING = palette(signed=True, levels=255)
 # Of the colour, where the map is strongest: the photo still shows through.
 OPACITY = 0.75
 # The share of a map's values that is told apart; single pixels of a gradient are far above all

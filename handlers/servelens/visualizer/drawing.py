@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from servelens import __version__
 from servelens.client import Activation, NotSaved, Result
-from servelens.client.colours import Scale, palette
+from servelens.client.colours import Scale
 from servelens.client.extra import needs
 from servelens.client.panels import photo_seen
 from servelens.client.saving import write_whole
+from servelens.palettes import palette
 from servelens.protocol import Weights
 from servelens.visualizer import sheets
 from servelens.visualizer.further import box_seen, field_of, measured, words_of

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from servelens.client import Activation, NotSaved, Result
-from servelens.client.colours import Scale, palette
+from servelens.client.colours import Scale
 from servelens.client.extra import needs
 from servelens.client.panels import panels, photo_seen
 from servelens.client.pictures import data_url
 from servelens.client.saving import write_whole
+from servelens.palettes import palette
 from servelens.protocol import Weights
 from servelens.visualizer import sheets
 from servelens.visualizer.drawing import CHARTS, COLUMNS, LONGEST, Size
