@@ -93,11 +93,15 @@ def depth_request(scene: Scene) -> dict[str, Any]:
 
 
 def explain_request(view: View, entry: Entry) -> dict[str, Any]:
-    """One method for one class, which may be set against another."""
-    target: Any = "predicted" if view.target is None else view.target
+    """One method for the view's class."""
+    return {"explain": [entry.request()], "target": target_of(view), "top_k": 1}
+
+
+def target_of(view: View) -> Any:
+    """One class, which may be set against another."""
     if view.versus is not None and view.target is not None:
-        target = {"class": view.target, "versus": view.versus}
-    return {"explain": [entry.request()], "target": target, "top_k": 1}
+        return {"class": view.target, "versus": view.versus}
+    return "predicted" if view.target is None else view.target
 
 
 def trust_request(view: View, entry: Entry) -> dict[str, Any]:

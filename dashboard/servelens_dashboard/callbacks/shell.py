@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
-from dash import Dash, Input, Output, State, ctx, html, no_update
+from dash import Dash, Input, Output, State, ctx, html, no_update, set_props
 from dash.exceptions import PreventUpdate
 
 from servelens_dashboard.components.notice import notice
 from servelens_dashboard.desk import Desk
+from servelens_dashboard.lens import Lens
 from servelens_dashboard.scene import set_scene
 from servelens_dashboard.troubles import EXPECTED, tell, unexpected
 from servelens_dashboard.url_state import View, parse
@@ -28,10 +30,18 @@ def register(app: Dash, desk: Desk) -> None:
         Input("url", "pathname"),
         Input("url", "search"),
         Input("pulse", "data"),
+        State(explore.WHOLE_ASK, "data", allow_optional=True),
     )
-    async def show_page(pathname: str, search: str, pulse: str) -> Any:
+    async def show_page(
+        pathname: str, search: str, pulse: str, shown: dict[str, str] | None
+    ) -> Any:
         if ctx.triggered_id == "pulse" and pathname == MODELS_PATH:
             raise PreventUpdate  # its table looks by itself, and what was told there stays
+        if step := await desk.run(_step, desk.lens, pathname, search, pulse, shown):
+            changes, links = step
+            for part, properties in changes.items():
+                set_props(part, properties)
+            return no_update, links
         return await desk.run(_page, desk, pathname, search, pulse)
 
     @app.callback(
@@ -45,6 +55,21 @@ def register(app: Dash, desk: Desk) -> None:
         if overview.pulse == before:
             return no_update, no_update
         return overview.pulse, health(overview)
+
+
+def _step(
+    lens: Lens, pathname: str, search: str, pulse: str, shown: dict[str, str] | None
+) -> tuple[Any, Any] | None:
+    """What changes on a page that else stays as it is, and the links; None where it is another."""
+    if shown is None or shown["pulse"] != pulse:
+        return None
+    try:
+        scene = set_scene(parse(pathname, search), lens)
+    except EXPECTED:
+        return None  # told where the page is drawn
+    address = urlsplit(shown["href"])
+    changes = explore.step(parse(address.path, address.query), scene, lens, pulse)
+    return None if changes is None else (changes, page_links(scene.view))
 
 
 def _page(desk: Desk, pathname: str, search: str, pulse: str) -> tuple[Any, Any]:

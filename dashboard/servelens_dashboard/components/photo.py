@@ -39,8 +39,12 @@ def photo_graph(figure: go.Figure, twin: Twin, seen: InputRef, ident: Any) -> ht
 
 
 def picture_graph(figure: go.Figure, twin: Twin, ratio: float, ident: Any) -> html.Div:
-    """A picture as wide as its column; the colour bar lies under it and takes no width."""
-    figure.update_layout(height=None, margin={"b": BAR_ROOM})
-    figure.update_traces(colorbar=LYING, selector={"name": HEAT})
+    """A picture as wide as its column."""
     height = f"calc({ratio:.4f} * 100cqw + {BAR_ROOM}px)"
-    return graph(figure, twin, ident, height=height)
+    return graph(barred(figure), twin, ident, height=height)
+
+
+def barred(figure: go.Figure) -> go.Figure:
+    """The colour bar lies under the picture and takes no width."""
+    figure.update_layout(height=None, margin={"b": BAR_ROOM})
+    return figure.update_traces(colorbar=LYING, selector={"name": HEAT})

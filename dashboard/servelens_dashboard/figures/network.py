@@ -17,6 +17,7 @@ LETTERS = 12
 # In rows: a heading of two, one for each layer shown.
 HEADING = 1.5
 ROW_PIXELS = 30
+STAGE_PIXELS = 104
 LINK = 0.72
 ARC = 0.55
 
@@ -42,6 +43,11 @@ def draw(
         annotations=list(_headings(network, theme)),
     )
     return drawn.add_trace(_points(network, chosen, theme))
+
+
+def width(capability: Mapping[str, Any]) -> int:
+    """In pixels, so that what is written in a box stays in it."""
+    return STAGE_PIXELS * len(stages_of(capability).stages)
 
 
 def tell(capability: Mapping[str, Any]) -> Twin:

@@ -1,0 +1,85 @@
+"""What a channel has learned: its filter, and where it stands among the weights of its layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from dash import dcc, html
+
+from servelens.client import Result
+from servelens.protocol import Weights
+from servelens_dashboard.components.facts import fact_table
+from servelens_dashboard.components.graph import graph, numbers
+from servelens_dashboard.components.notice import hint
+from servelens_dashboard.components.photo import picture_graph
+from servelens_dashboard.figures import atlas, filters, weights
+from servelens_dashboard.figures.look import Theme, number
+from servelens_dashboard.figures.twin import Twin
+from servelens_dashboard.questions import sees_colours
+from servelens_dashboard.scene import Scene
+
+# Outputs, inputs, height and width.
+FILTERS = 4
+
+
+def learned_body(scene: Scene, result: Result, theme: Theme) -> list[Any]:
+    (told,) = result.weights or ()
+    if told.statistics is None:
+        return _elsewhere(scene, told)
+    twin = weights.tell(told.statistics, told.layer)
+    return [
+        html.H3("What it has learned"),
+        *_filters(scene, told, theme),
+        _own(told, scene.view.channel or 0),
+        graph(weights.draw(told.statistics, theme), twin, "weights"),
+        html.P(twin.caption, className="hint"),
+        numbers(twin),
+    ]
+
+
+def _elsewhere(scene: Scene, told: Weights) -> list[Any]:
+    """A block or a stage: what is learned lies in the layers inside."""
+    inside = [
+        layer["name"]
+        for layer in scene.capability["layers"]
+        if layer["name"].startswith(f"{told.layer}.") and layer["leaf"] and layer["parameters"]
+    ]
+    if not inside:
+        return [hint(f"{told.layer} has learned no weights.")]
+    links = [
+        html.Li(dcc.Link(name, href=scene.view.at_layer(name).href)) for name in inside
+    ]
+    return [
+        html.H3("What it has learned"),
+        hint(f"{told.layer} has no weights of its own; the layers inside it have:"),
+        html.Ul(links, className="inside"),
+    ]
+
+
+def _filters(scene: Scene, told: Weights, theme: Theme) -> list[Any]:
+    if told.kernels is None or told.kernels.ndim != FILTERS:
+        return []
+    if sees_colours(scene):
+        figure = filters.draw(told.kernels, scene.view.channel, theme)
+        return _picture(figure, filters.tell(told.kernels, told.layer), "filters")
+    inputs = filters.by_input(told.kernels[0])
+    figure = atlas.draw(inputs, theme=theme)
+    return _picture(figure, filters.tell_by_input(inputs, len(told.kernels[0])), {"heat": "filter"})
+
+
+def _picture(figure: Any, twin: Twin, ident: Any) -> list[Any]:
+    ratio = figure.layout.yaxis.range[0] / figure.layout.xaxis.range[1]
+    drawn = picture_graph(figure, twin, ratio, ident)
+    return [drawn, html.P(twin.caption, className="hint"), numbers(twin)]
+
+
+def _own(told: Weights, channel: int) -> html.Table | None:
+    """The channel's own filter among all."""
+    if told.kernel_norms is None or channel >= len(told.kernel_norms):
+        return None
+    norm = float(told.kernel_norms[channel])
+    rank = 1 + int(np.sum(told.kernel_norms > told.kernel_norms[channel]))
+    size = f"{number(norm)}, number {rank} of {len(told.kernel_norms)} by size"
+    bias = {} if told.bias is None else {"bias": number(float(told.bias[channel]))}
+    return fact_table({"norm of its weights": size, **bias})
