@@ -59,7 +59,17 @@ def make_app(settings: Settings) -> ASGIApp:
         serve_locally=True,
     )
     dash.layout = shell()
-    for wiring in (shell_callbacks, steering, looks, explain, trust, explore, journey, compare, models):
+    for wiring in (
+        shell_callbacks,
+        steering,
+        looks,
+        explain,
+        trust,
+        explore,
+        journey,
+        compare,
+        models,
+    ):
         wiring.register(dash, desk)
     # Else done at the first request for "/", and whoever opens another page first has no assets.
     dash._setup_server()

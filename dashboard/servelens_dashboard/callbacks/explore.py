@@ -47,9 +47,7 @@ def _part(desk: Desk, href: str, draw: Draw, theme: Theme) -> Any:
 
 def _of_channel(draw: Draw) -> Draw:
     """Nothing where none is looked at."""
-    return lambda scene, ask, theme: (
-        [] if scene.view.channel is None else draw(scene, ask, theme)
-    )
+    return lambda scene, ask, theme: [] if scene.view.channel is None else draw(scene, ask, theme)
 
 
 def _head(scene: Scene, ask: Ask, theme: Theme) -> Any:

@@ -19,7 +19,8 @@ LYING = {
     "yanchor": "top",
     "ypad": 8,
     "xpad": 0,
-    "len": 0.8,
+    # Room for an end that is written long: where the colours end, and the numbers.
+    "len": 0.6,
     "thickness": 8,
     "ticklabeloverflow": "allow",
 }
@@ -35,7 +36,10 @@ def bare_photo(name: str, words: str = "the photo") -> html.Div:
 
 
 def photo_graph(figure: go.Figure, twin: Twin, seen: InputRef, ident: Any) -> html.Div:
-    return picture_graph(figure, twin, seen.height / seen.width, ident)
+    """The photo under the map may be paler, see assets/look.css."""
+    return html.Div(
+        picture_graph(figure, twin, seen.height / seen.width, ident), className="over-photo"
+    )
 
 
 def picture_graph(figure: go.Figure, twin: Twin, ratio: float, ident: Any) -> html.Div:

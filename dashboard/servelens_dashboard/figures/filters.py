@@ -1,4 +1,4 @@
-"""What a layer has learned to look for: a first layer's filters in colour, others input by input."""
+"""What a layer has learned to look for: a first layer in colour, others input by input."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image
 from servelens.client.pictures import data_url, tiled
 from servelens_dashboard.figures import look
 from servelens_dashboard.figures.atlas import Atlas
-from servelens_dashboard.figures.grid import DENSITY, GAP, Grid
+from servelens_dashboard.figures.grid import GAP, Grid
 from servelens_dashboard.figures.look import LIGHT, Theme
 from servelens_dashboard.figures.sprites import nearest
 from servelens_dashboard.figures.twin import Twin
@@ -62,11 +62,12 @@ def draw(filters: Numbers, chosen: int | None = None, theme: Theme = LIGHT) -> g
         theme,
         _pointed_at(grid),
         margin=look.sides(),
-        height=height / DENSITY,
         **look.picture_axes(width, height),
     )
     box = 0, 0, width, height
-    drawn.update_layout(images=[look.picture(_sheet(filters, grid), box, name="filters", above=False)])
+    drawn.update_layout(
+        images=[look.picture(_sheet(filters, grid), box, name="filters", above=False)]
+    )
     if chosen is not None and chosen < len(filters):
         left, top, right, bottom = grid.box(chosen)
         edge = {"color": theme.accent, "width": 3}
@@ -109,7 +110,10 @@ def _sheet(filters: Numbers, grid: Grid) -> str:
 
 def _pointed_at(grid: Grid) -> dict[str, Any]:
     """Invisible squares with their numbers."""
-    numbers: Sequence[float] = [*range(grid.count), *[np.nan] * (grid.rows * grid.columns - grid.count)]
+    numbers: Sequence[float] = [
+        *range(grid.count),
+        *[np.nan] * (grid.rows * grid.columns - grid.count),
+    ]
     width, height = grid.pitch
     return {
         "type": "heatmap",

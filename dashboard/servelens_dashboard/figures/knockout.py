@@ -9,8 +9,8 @@ from servelens.protocol import Prediction
 from servelens_dashboard.figures.look import chance, number
 
 MOST_ROWS = 5
-# A smaller change of a probability is none that is written.
-LEAST = 0.0005
+# Of a probability; what is less is no change.
+DECIMALS = 4
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class Change:
 
     @property
     def probability(self) -> str:
-        return _change(self.after.probability - self.before.probability, LEAST)
+        return _signed(round(self.after.probability - self.before.probability, DECIMALS))
 
     @property
     def logit(self) -> str:
-        return _change(self.after.logit - self.before.logit, 0)
+        return _signed(self.after.logit - self.before.logit)
 
 
 def changes(
@@ -54,7 +54,5 @@ def sentence(before: Sequence[Prediction], after: Sequence[Prediction]) -> str:
     return f"Without it the model says {instead} {was.label}, {chance(was.probability)}."
 
 
-def _change(by: float, least: float) -> str:
-    if abs(by) <= least:
-        return "±0"
-    return f"{'+' if by > 0 else '−'}{number(abs(by))}"
+def _signed(by: float) -> str:
+    return f"{'+' if by > 0 else ''}{number(by)}" if by else "±0"

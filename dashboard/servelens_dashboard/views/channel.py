@@ -40,7 +40,7 @@ def channel_view(view: View) -> html.Section:
 
 
 def head_body(view: View, shown: Sequence[int]) -> list[Any]:
-    """With the ways to its neighbours in the atlas; of one that is not in it, to the first there."""
+    """With the ways to its neighbours in the atlas; from one that is not in it to the first."""
     place = shown.index(view.channel) if view.channel in shown else None
     before = shown[max(0, place - 1) : place] if place is not None else ()
     after = shown[:1] if place is None else shown[place + 1 : place + 2]
@@ -81,7 +81,7 @@ def out_body(view: View, result: Result | None) -> list[Any]:
     name = "Knock this channel out"
     switch = dmc.Switch(id="knock-out", label=name, checked=view.out, size="sm")
     if result is None:
-        return [switch, hint("Says what the model says where the channel gives only zeros.")]
+        return [switch, hint("What becomes of the prediction when the channel gives only zeros.")]
     told = result.ablation
     if told is None or told.problem is not None:
         why = told.problem.words if told and told.problem else "It was not silenced."

@@ -70,7 +70,9 @@ def network_body(scene: Scene, theme: Theme) -> list[Any]:
     twin = network.tell(scene.capability)
     figure = network.draw(scene.capability, scene.view.layer, theme)
     width = f"{network.width(scene.capability)}px"
-    drawn = html.Div(graph(figure, twin, "network-graph", minWidth=width), className="sideways", tabIndex=0)
+    drawn = html.Div(
+        graph(figure, twin, "network-graph", minWidth=width), className="sideways", tabIndex=0
+    )
     return [drawn, numbers(twin)]
 
 

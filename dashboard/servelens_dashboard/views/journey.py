@@ -36,7 +36,9 @@ def journey_body(scene: Scene, result: Result, theme: Theme) -> list[Any]:
 
 def _player(scene: Scene, result: Result, theme: Theme) -> list[Any]:
     """All frames are here from the start, so that playing asks the server for nothing."""
-    stops = [shown for shown in result.activations if shown.maps is not None and shown.maps.ndim > 2]
+    stops = [
+        shown for shown in result.activations if shown.maps is not None and shown.maps.ndim > 2
+    ]
     if not stops:
         return []
     layers = [shown.layer for shown in stops]

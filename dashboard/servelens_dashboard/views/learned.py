@@ -13,9 +13,9 @@ from servelens_dashboard.components.facts import fact_table
 from servelens_dashboard.components.graph import graph, numbers
 from servelens_dashboard.components.notice import hint
 from servelens_dashboard.components.photo import picture_graph
-from servelens_dashboard.figures import atlas, filters, weights
+from servelens_dashboard.figures import filters, weights
+from servelens_dashboard.figures.atlas import draw as draw_atlas
 from servelens_dashboard.figures.look import Theme, number
-from servelens_dashboard.figures.twin import Twin
 from servelens_dashboard.questions import sees_colours
 from servelens_dashboard.scene import Scene
 
@@ -47,9 +47,7 @@ def _elsewhere(scene: Scene, told: Weights) -> list[Any]:
     ]
     if not inside:
         return [hint(f"{told.layer} has learned no weights.")]
-    links = [
-        html.Li(dcc.Link(name, href=scene.view.at_layer(name).href)) for name in inside
-    ]
+    links = [html.Li(dcc.Link(name, href=scene.view.at_layer(name).href)) for name in inside]
     return [
         html.H3("What it has learned"),
         hint(f"{told.layer} has no weights of its own; the layers inside it have:"),
@@ -61,16 +59,16 @@ def _filters(scene: Scene, told: Weights, theme: Theme) -> list[Any]:
     if told.kernels is None or told.kernels.ndim != FILTERS:
         return []
     if sees_colours(scene):
+        width, height = filters.grid_of(told.kernels).size
+        twin = filters.tell(told.kernels, told.layer)
         figure = filters.draw(told.kernels, scene.view.channel, theme)
-        return _picture(figure, filters.tell(told.kernels, told.layer), "filters")
-    inputs = filters.by_input(told.kernels[0])
-    figure = atlas.draw(inputs, theme=theme)
-    return _picture(figure, filters.tell_by_input(inputs, len(told.kernels[0])), {"heat": "filter"})
-
-
-def _picture(figure: Any, twin: Twin, ident: Any) -> list[Any]:
-    ratio = figure.layout.yaxis.range[0] / figure.layout.xaxis.range[1]
-    drawn = picture_graph(figure, twin, ratio, ident)
+        drawn = graph(figure, twin, "filters", height=f"calc({height / width:.4f} * 100cqw)")
+    else:
+        inputs = filters.by_input(told.kernels[0])
+        width, height = inputs.grid.size
+        twin = filters.tell_by_input(inputs, len(told.kernels[0]))
+        figure = draw_atlas(inputs, theme=theme)
+        drawn = picture_graph(figure, twin, height / width, {"heat": "filter"})
     return [drawn, html.P(twin.caption, className="hint"), numbers(twin)]
 
 
@@ -80,6 +78,6 @@ def _own(told: Weights, channel: int) -> html.Table | None:
         return None
     norm = float(told.kernel_norms[channel])
     rank = 1 + int(np.sum(told.kernel_norms > told.kernel_norms[channel]))
-    size = f"{number(norm)}, number {rank} of {len(told.kernel_norms)} by size"
+    size = f"{number(norm)}, rank {rank} of {len(told.kernel_norms)}"
     bias = {} if told.bias is None else {"bias": number(float(told.bias[channel]))}
-    return fact_table({"norm of its weights": size, **bias})
+    return fact_table({"norm of its filter": size, **bias})
