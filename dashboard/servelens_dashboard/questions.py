@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from servelens.client import Activation, BadAnswer, NothingToShow, Result
 from servelens_dashboard.figures.maps import plane
+from servelens_dashboard.lens import Lens
 from servelens_dashboard.scene import Scene, depth_request, target_of
 
 # Answers a request about the scene's photo.
@@ -20,13 +22,24 @@ MOST_TOLD = 1000
 BY_CLASS = "relevance"
 BY_ABLATION = "ablation"
 # Those of the protocol's `sort_by`, and one that takes a ranking of its own.
-SORTS = ("activation", "variance", BY_CLASS, BY_ABLATION, "random")
+SORTS: Mapping[str, str] = {
+    "activation": "strongest first",
+    "variance": "most varied",
+    BY_CLASS: "most relevant to the class",
+    BY_ABLATION: "most missed by the class",
+    "random": "at random",
+}
+USUAL_SORT = next(iter(SORTS))
 COLOURS = 3
+
+
+def about(scene: Scene, lens: Lens) -> Ask:
+    return partial(lens.ask, scene.version, scene.view.photo or "")
 
 
 def atlas(scene: Scene, ask: Ask) -> Result:
     """The layer's first channels in the order that is wanted."""
-    sort = scene.view.sort_by or SORTS[0]
+    sort = scene.view.sort_by or USUAL_SORT
     if sort == BY_ABLATION:
         return ask(_activations(scene, channels=_most_missed(scene, ask)))
     request = _activations(scene, channels=MOST_CHANNELS, sort_by=sort)

@@ -19,6 +19,7 @@ from tiny_net import TinyNet
 from servelens.client import NothingToShow, Result, Server, Version
 from servelens.engine.session import Session
 from servelens.protocol import to_wire
+from servelens.protocol.request import SORT_ORDERS
 from servelens_dashboard import questions
 from servelens_dashboard.figures import field
 from servelens_dashboard.figures.look import LIGHT
@@ -141,8 +142,8 @@ def test_a_class_changes_no_order_that_is_not_of_it(look: Look) -> None:
     assert asked[0] == asked[1]
 
 
-def test_every_order_has_its_words() -> None:
-    assert set(explore.SORT_WORDS) == set(questions.SORTS)
+def test_every_order_of_the_protocol_is_offered() -> None:
+    assert {*SORT_ORDERS, "ablation"} == set(questions.SORTS)
 
 
 # --------------------------------------------------------------------------------------- units
@@ -223,12 +224,13 @@ def test_what_a_unit_sees_is_boxed_on_both_pictures(look: Look, ask: Ask) -> Non
         assert found == {unit.receptive_field.box}
 
 
-def test_a_layer_without_places_says_why_no_unit_is_boxed(look: Look, ask: Ask) -> None:
+def test_what_has_no_place_in_the_photo_is_not_laid_over_it(look: Look, ask: Ask) -> None:
     scene = look(layer="head", channel=1)
     drawn = channel.look_body(
         scene, questions.channel(scene, ask), questions.unit(scene, ask), LIGHT
     )
-    assert "a receptive field is of a place" in words(drawn)
+    assert "Its numbers have no place in the photo" in words(drawn)
+    assert "layout" not in words(drawn)
 
 
 # ------------------------------------------------------------------------------------- learned

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 from dash import ClientsideFunction, Dash, Input, Output, State
@@ -42,7 +41,7 @@ def _wire(app: Dash, desk: Desk, asked: str, part: str, draw: Draw) -> None:
 
 def _part(desk: Desk, href: str, draw: Draw, theme: Theme) -> Any:
     scene = scene_at(href, desk.lens)
-    return draw(scene, partial(desk.lens.ask, scene.version, scene.view.photo or ""), theme)
+    return draw(scene, questions.about(scene, desk.lens), theme)
 
 
 def _of_channel(draw: Draw) -> Draw:

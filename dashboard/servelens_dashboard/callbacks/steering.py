@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from dash import ALL, Dash, Input, Output, State, ctx, no_update
@@ -98,7 +97,7 @@ def choose_channel(lens: Lens, view: View, _: Any, click: dict[str, Any] | None)
     if not click:
         return None
     scene = set_scene(view, lens)
-    result = questions.atlas(scene, partial(lens.ask, scene.version, scene.view.photo or ""))
+    result = questions.atlas(scene, questions.about(scene, lens))
     channel = atlas_of(scene, result).channel_at(*_where(click))
     return None if channel is None else scene.view.at_channel(channel)
 
@@ -107,7 +106,7 @@ def choose_unit(lens: Lens, view: View, _: Any, click: dict[str, Any] | None) ->
     if not click:
         return None
     scene = set_scene(view, lens)
-    result = questions.channel(scene, partial(lens.ask, scene.version, scene.view.photo or ""))
+    result = questions.channel(scene, questions.about(scene, lens))
     places = result.activations[0].to_numpy().shape[1:]
     return scene.view.but(place=place_at(*_where(click), looked_at(result), places))
 
@@ -120,7 +119,7 @@ def choose_layer(lens: Lens, view: View, _: Any, click: dict[str, Any] | None) -
 
 def sort_channels(lens: Lens, view: View, _: Any, order: str) -> View | None:
     """The usual order is not written down."""
-    return view.but(sort_by=None if order == questions.SORTS[0] else order)
+    return view.but(sort_by=None if order == questions.USUAL_SORT else order)
 
 
 def scale_colours(lens: Lens, view: View, _: Any, scale: str) -> View | None:

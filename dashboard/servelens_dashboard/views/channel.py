@@ -20,7 +20,7 @@ from servelens_dashboard.figures.look import Theme
 from servelens_dashboard.figures.maps import plane
 from servelens_dashboard.figures.twin import Twin
 from servelens_dashboard.lens import looked_at
-from servelens_dashboard.scene import Scene
+from servelens_dashboard.scene import MAP, Scene
 from servelens_dashboard.url_state import View
 
 
@@ -63,6 +63,8 @@ def look_body(scene: Scene, channel: Result, unit: Result, theme: Theme) -> list
         return [html.P(shown.why_nothing, className="notice", role="alert")]
     photo, values = photo_src(scene.view.photo or ""), plane(shown.maps[0])
     scale = Scale.of(values, signed=False)
+    if shown.maps.ndim != MAP:
+        return [hint(f"Its numbers have no place in the photo: {scale.words()}.")]
     figure = heat.draw(photo, seen, values, scale, theme=theme)
     field.followed(figure, _known_field(scene), seen, values.shape)
     twin = heat.tell(values, scale, "Where it answers")

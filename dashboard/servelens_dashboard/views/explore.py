@@ -20,21 +20,13 @@ from servelens_dashboard.figures.atlas import draw as draw_atlas
 from servelens_dashboard.figures.atlas import tell as tell_atlas
 from servelens_dashboard.figures.look import Theme, number
 from servelens_dashboard.lens import Lens
-from servelens_dashboard.questions import BY_ABLATION, BY_CLASS, SORTS
+from servelens_dashboard.questions import SORTS, USUAL_SORT
 from servelens_dashboard.scene import Scene
 from servelens_dashboard.url_state import OWN, SHARED, View
 from servelens_dashboard.views.channel import channel_view
 from servelens_dashboard.views.side import samples, side
 
-SORT_WORDS = {
-    "activation": "strongest first",
-    "variance": "most varied",
-    BY_CLASS: "most relevant to the class",
-    BY_ABLATION: "most missed by it",
-    "random": "at random",
-}
-SCALE_WORDS = {OWN: "each on its own scale", SHARED: "all on one scale"}
-
+SCALES = {OWN: "each on its own scale", SHARED: "all on one scale"}
 
 # What a part of the page is drawn from: the view, without what is nothing to the part.
 LAYER_ASK, CHANNEL_ASK, UNIT_ASK, WHOLE_ASK = "layer-ask", "channel-ask", "unit-ask", "whole-ask"
@@ -120,8 +112,8 @@ def _stage(scene: Scene, pulse: str) -> list[Any]:
 def _choices(view: View) -> html.Div:
     """How the atlas is sorted and scaled."""
     choices = (
-        ("sort", "Order of the channels", SORT_WORDS, view.sort_by or SORTS[0]),
-        ("scale", "Scale of the colours", SCALE_WORDS, view.scale),
+        ("sort", "Order of the channels", SORTS, view.sort_by or USUAL_SORT),
+        ("scale", "Scale of the colours", SCALES, view.scale),
     )
     return html.Div(
         [

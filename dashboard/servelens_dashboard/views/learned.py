@@ -46,7 +46,7 @@ def _elsewhere(scene: Scene, told: Weights) -> list[Any]:
         if layer["name"].startswith(f"{told.layer}.") and layer["leaf"] and layer["parameters"]
     ]
     if not inside:
-        return [hint(f"{told.layer} has learned no weights.")]
+        return [hint(told.problem.words)] if told.problem else []
     links = [html.Li(dcc.Link(name, href=scene.view.at_layer(name).href)) for name in inside]
     return [
         html.H3("What it has learned"),
