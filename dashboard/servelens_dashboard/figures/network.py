@@ -135,7 +135,7 @@ def _points(network: Network, chosen: str | None, theme: Theme) -> dict[str, Any
     return {
         "type": "scatter",
         "mode": "markers+text",
-        "x": [x - BOX / 2 + 0.09 for x, *_ in points],
+        "x": [x - BOX / 2 + 0.07 for x, *_ in points],
         "y": [y for _, y, *_ in points],
         "text": [plain(tail(layer)) for _, _, layer, _ in points],
         "textposition": "middle right",
