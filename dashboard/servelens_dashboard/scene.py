@@ -39,6 +39,12 @@ class Scene:
         return tuple(layer["name"] for layer in layers if len(layer["shape"] or ()) == MAP)
 
     @property
+    def layer(self) -> Mapping[str, Any] | None:
+        """The one that is looked at, as the capability document has it."""
+        layers = self.capability["layers"]
+        return next((layer for layer in layers if layer["name"] == self.view.layer), None)
+
+    @property
     def methods(self) -> Mapping[str, Mapping[str, Any]]:
         return {method["name"]: method for method in self.capability["methods"]}
 

@@ -319,6 +319,17 @@ def test_whatever_else_changes_the_page_is_another(
     assert explore.step(before, look(**{"layer": "last", **after}), lens, "p") is None
 
 
+@pytest.mark.parametrize("layer", ["stem", "last"])
+def test_an_atlas_takes_the_room_that_is_kept_for_it(
+    look: Look, lens: Lens, ask: Ask, layer: str
+) -> None:
+    scene = look(layer=layer)
+    _, stage, _ = explore.page(scene, lens, "p")
+    (kept,) = [part for part in stage._traverse() if getattr(part, "className", "") == "room"]
+    width, height = explore.atlas_of(scene, questions.atlas(scene, ask)).grid.size
+    assert kept.style["aspectRatio"] == f"{width} / {height}"
+
+
 def test_channels_are_stepped_through_in_the_atlass_order(look: Look) -> None:
     scene = look(layer="last", channel=7, place=(1, 2), out=True)
     _, nav = channel.head_body(scene.view, [4, 7, 2])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import dash_mantine_components as dmc
@@ -66,7 +66,8 @@ def look_body(scene: Scene, channel: Result, unit: Result, theme: Theme) -> list
     if shown.maps.ndim != MAP:
         return [hint(f"Its numbers have no place in the photo: {scale.words()}.")]
     figure = heat.draw(photo, seen, values, scale, theme=theme)
-    field.followed(figure, _known_field(scene), seen, values.shape)
+    known = (scene.layer or {}).get("receptive_field")
+    field.followed(figure, known, seen, values.shape)
     twin = heat.tell(values, scale, "Where it answers")
     if told is None:
         return [_over_the_photo(figure, twin, channel, "channel")]
@@ -115,9 +116,3 @@ def _over_the_photo(figure: Any, twin: Twin, of: Result, name: str, more: str = 
             numbers(twin),
         ]
     )
-
-
-def _known_field(scene: Scene) -> Mapping[str, Any] | None:
-    layers = {layer["name"]: layer for layer in scene.capability["layers"]}
-    field_of: Mapping[str, Any] | None = layers.get(scene.view.layer, {}).get("receptive_field")
-    return field_of

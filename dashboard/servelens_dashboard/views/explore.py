@@ -13,15 +13,16 @@ from servelens_dashboard.components.facts import fact_table
 from servelens_dashboard.components.graph import graph, numbers
 from servelens_dashboard.components.layers import layer_tree
 from servelens_dashboard.components.notice import hint
-from servelens_dashboard.components.photo import picture_graph
+from servelens_dashboard.components.photo import bare_photo, picture_graph
 from servelens_dashboard.figures import network
 from servelens_dashboard.figures.atlas import Atlas
 from servelens_dashboard.figures.atlas import draw as draw_atlas
 from servelens_dashboard.figures.atlas import tell as tell_atlas
+from servelens_dashboard.figures.grid import Grid
 from servelens_dashboard.figures.look import Theme, number
 from servelens_dashboard.lens import Lens
-from servelens_dashboard.questions import SORTS, USUAL_SORT
-from servelens_dashboard.scene import Scene
+from servelens_dashboard.questions import MOST_CHANNELS, SORTS, USUAL_SORT
+from servelens_dashboard.scene import MAP, Scene
 from servelens_dashboard.url_state import OWN, SHARED, View
 from servelens_dashboard.views.channel import channel_view
 from servelens_dashboard.views.side import samples, side
@@ -103,10 +104,19 @@ def _stage(scene: Scene, pulse: str) -> list[Any]:
     return [
         html.Div(id="network"),
         html.Div([html.H2(view.layer), _choices(view)], className="title"),
-        html.Div(id="atlas", className="atlas"),
+        html.Div(_room(scene), id="atlas", className="atlas"),
         channel_view(view),
         *(dcc.Store(id=name, data=_ask(of(view), pulse)) for name, of in ASKED.items()),
     ]
+
+
+def _room(scene: Scene) -> html.Div | None:
+    """As high as the atlas will be, so that what is below it stays where it is."""
+    if scene.layer is None or len(scene.layer["shape"] or ()) != MAP:
+        return None
+    count, *sides = scene.layer["shape"]
+    width, height = Grid.of((min(count, MOST_CHANNELS), *sides), count - 1).size
+    return html.Div(className="room", style={"aspectRatio": f"{width} / {height}"})
 
 
 def _choices(view: View) -> html.Div:
@@ -132,8 +142,7 @@ def _choices(view: View) -> html.Div:
 
 
 def _right(scene: Scene, pulse: str) -> list[Any]:
-    layers = {layer["name"]: layer for layer in scene.capability["layers"]}
-    layer = layers.get(scene.view.layer or "")
+    layer, photo = scene.layer, scene.view.photo
     return [
         html.Div(id="predictions"),
         dcc.Store(id="predictions-ask", data=_ask(scene.view, pulse)),
@@ -141,7 +150,7 @@ def _right(scene: Scene, pulse: str) -> list[Any]:
         _facts(layer) if layer else None,
         html.Div(id="statistics"),
         html.H2("On the way through the network"),
-        html.Div(id="journey"),
+        html.Div(bare_photo(photo) if photo else None, id="journey"),
     ]
 
 
