@@ -11,7 +11,7 @@ import numpy as np
 from servelens.client import Activation, BadAnswer, NothingToShow, Result
 from servelens_dashboard.figures.maps import plane
 from servelens_dashboard.lens import Lens
-from servelens_dashboard.scene import Scene, depth_request, target_of
+from servelens_dashboard.scene import MAP, Scene, depth_request, target_of
 
 # Answers a request about the scene's photo.
 Ask = Callable[[Mapping[str, Any]], Result]
@@ -77,7 +77,7 @@ def journey(scene: Scene, ask: Ask) -> Result:
 
 def strongest(shown: Activation) -> list[int] | None:
     """Row and column of the largest number of a single channel."""
-    if shown.maps is None or shown.maps.ndim != 3:
+    if shown.maps is None or shown.maps.ndim != MAP:
         return None
     values = plane(shown.maps[0])
     return [int(place) for place in np.unravel_index(values.argmax(), values.shape)]

@@ -80,15 +80,16 @@ def test_a_channel_is_knocked_out_and_the_prediction_changes(
     expect(page.locator("#atlas .js-plotly-plot")).to_be_visible()
     page.locator("#atlas .nsewdrag").click(position={"x": 20, "y": 20})
     expect(page).to_have_url(re.compile(r"channel=\d+"))
-    switch = page.get_by_role("switch", name="Knock this channel out")
-    expect(switch).not_to_be_checked()
-    switch.focus()
+    out = page.get_by_role("link", name="Knock this channel out")
+    out.focus()
     scrolled = page.evaluate("scrollY")
-    switch.press("Space")
+    out.press("Enter")
     words = page.locator("#channel-out .judgement")
     expect(words).to_contain_text("Without it the model")
     assert page.evaluate("scrollY") == scrolled > 0
     assert "out=1" in page.url
+    back = page.get_by_role("link", name="Bring this channel back")
+    expect(back).to_be_focused()
 
     (number,) = re.findall(r"channel=(\d+)", page.url)
     samples = Shelf(tmp_path, 0, 0, root / "archives" / "demo" / "samples")
@@ -105,11 +106,15 @@ def test_a_channel_is_knocked_out_and_the_prediction_changes(
 
     said = words.text_content() or ""
     page.reload()
-    expect(switch).to_be_checked()
     expect(words).to_have_text(said)
-    page.locator("label", has_text="Knock this channel out").click()
+    back.click()
     expect(words).to_have_count(0)
+    expect(out).to_be_visible()
     assert "out" not in page.url
+    page.go_back()
+    page.go_forward()
+    page.go_back()
+    expect(words).to_have_text(said)
 
 
 def test_what_a_unit_sees_follows_the_pointer_and_stays_where_it_is_clicked(page: Page) -> None:

@@ -289,26 +289,29 @@ def test_a_depth_player_has_a_frame_a_layer_of_one_answer(look: Look, ask: Ask) 
 @pytest.mark.parametrize(
     ("after", "drawn"),
     [
-        ({"channel": 1}, {"whole-ask", "unit-ask", "channel-ask"}),
-        ({"channel": 0, "out": True}, {"whole-ask"}),
-        ({"channel": 0, "place": (1, 1)}, {"whole-ask", "unit-ask"}),
-        ({}, {"whole-ask", "unit-ask", "channel-ask"}),
+        ({"channel": 1}, {"unit-ask", "channel-ask"}),
+        ({"channel": 0, "out": True}, set()),
+        ({"channel": 0, "place": (1, 1)}, {"unit-ask"}),
+        ({}, {"unit-ask", "channel-ask"}),
     ],
 )
 def test_from_channel_to_channel_only_what_is_of_it_is_drawn_anew(
     look: Look, lens: Lens, after: dict[str, Any], drawn: set[str]
 ) -> None:
-    before, scene = look(layer="last", channel=0).view, look(layer="last", **after)
-    changes = explore.step(before, scene, lens, "p")
+    before, scene = look(layer="last", channel=0), look(layer="last", **after)
+    changes = explore.step(before.view, scene, lens, "p")
+    stayed = explore.step(before.view, before, lens, "p")
     assert changes is not None
-    assert {name for name in changes if name.endswith("-ask")} == {*drawn, "predictions-ask"}
-    assert all(
-        scene.view.but(photo=photo).search in words(changes["samples"]["children"])
-        for photo in lens.shelf.samples
-    )
-    for name in drawn:
-        address = urlsplit(changes[name]["data"]["href"])
+    assert stayed is not None
+    told, known = (part["whole-ask"]["data"] for part in (changes, stayed))
+    news = {name for name, href in told["narrowed"].items() if href != known["narrowed"][name]}
+    assert news == drawn
+    assert told["href"] == changes["predictions-ask"]["data"]["href"] == scene.view.href
+    for href in told["narrowed"].values():
+        address = urlsplit(href)
         assert parse(address.path, address.query).channel == after.get("channel")
+    links = words(changes["samples"]["children"])
+    assert all(scene.view.but(photo=photo).search in links for photo in lens.shelf.samples)
 
 
 @pytest.mark.parametrize("after", [{"layer": "stem"}, {"sort_by": "random"}, {"target": 1}])

@@ -23,6 +23,13 @@ def register(app: Dash, desk: Desk) -> None:
         for part, draw in parts.items():
             _wire(app, desk, asked, part, draw)
     app.clientside_callback(
+        ClientsideFunction("asks", "narrow"),
+        [Output(name, "data") for name in explore.NARROWED],
+        Input(explore.WHOLE_ASK, "data"),
+        [State(name, "data") for name in explore.NARROWED],
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
         ClientsideFunction("field", "follow"),
         Output({"heat": "channel"}, "figure", allow_duplicate=True),
         Input({"heat": "channel"}, "hoverData"),

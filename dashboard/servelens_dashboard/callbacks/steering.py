@@ -126,10 +126,6 @@ def scale_colours(lens: Lens, view: View, _: Any, scale: str) -> View | None:
     return view.but(scale=scale)
 
 
-def knock_out(lens: Lens, view: View, _: Any, on: bool) -> View | None:
-    return view.but(out=on)
-
-
 CHANGES: tuple[tuple[Input, Change], ...] = (
     (Input("model", "value"), choose_model),
     (Input("models", "value"), choose_models),
@@ -141,7 +137,6 @@ CHANGES: tuple[tuple[Input, Change], ...] = (
     (Input("depth", "clickData"), choose_layer),
     (Input("sort", "value"), sort_channels),
     (Input("scale", "value"), scale_colours),
-    (Input("knock-out", "checked"), knock_out),
     (Input({"field": ALL, "of": ALL}, "value"), change_field),
 )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import dash_mantine_components as dmc
 from dash import dcc, html
 
 from servelens.client import Result
@@ -81,8 +80,11 @@ def look_body(scene: Scene, channel: Result, unit: Result, theme: Theme) -> list
 
 def out_body(view: View, result: Result | None) -> list[Any]:
     """Nothing is asked before the switch is on."""
-    name = "Knock this channel out"
-    switch = dmc.Switch(id="knock-out", label=name, checked=view.out, size="sm")
+    switch = dcc.Link(
+        "Bring this channel back" if view.out else "Knock this channel out",
+        href=view.but(out=not view.out).href,
+        className="switch on" if view.out else "switch",
+    )
     if result is None:
         return [switch, hint("What becomes of the prediction when the channel gives only zeros.")]
     told = result.ablation

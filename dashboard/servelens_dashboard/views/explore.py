@@ -29,13 +29,12 @@ from servelens_dashboard.views.side import samples, side
 
 SCALES = {OWN: "each on its own scale", SHARED: "all on one scale"}
 
-# What a part of the page is drawn from: the view, without what is nothing to the part.
+# What the parts of the page are drawn from.
 LAYER_ASK, CHANNEL_ASK, UNIT_ASK, WHOLE_ASK = "layer-ask", "channel-ask", "unit-ask", "whole-ask"
-ASKED: Mapping[str, Callable[[View], View]] = {
-    LAYER_ASK: lambda view: view.at_channel(None),
+# Of some of them the view without what is nothing to them.
+NARROWED: Mapping[str, Callable[[View], View]] = {
     CHANNEL_ASK: lambda view: view.but(place=None, out=False),
     UNIT_ASK: lambda view: view.but(out=False),
-    WHOLE_ASK: lambda view: view,
 }
 
 
@@ -51,12 +50,13 @@ def step(before: View, scene: Scene, lens: Lens, pulse: str) -> dict[str, dict[s
     """From one channel to another the page stays: what is of it is drawn anew, each part in its
     place, and links go on from it. None where more than that is another."""
     view = scene.view
-    changed = [name for name, of in ASKED.items() if of(before) != of(view)]
-    if LAYER_ASK in changed:
+    if before.at_channel(None) != view.at_channel(None):
         return None
-    asked = {name: {"data": _ask(ASKED[name](view), pulse)} for name in changed}
-    links = {"children": samples(view, lens)}
-    return {**asked, "predictions-ask": {"data": _ask(view, pulse)}, "samples": links}
+    return {
+        WHOLE_ASK: {"data": _whole_ask(view, pulse)},
+        "predictions-ask": {"data": _ask(view, pulse)},
+        "samples": {"children": samples(view, lens)},
+    }
 
 
 def network_body(scene: Scene, theme: Theme) -> list[Any]:
@@ -95,6 +95,12 @@ def _ask(view: View, pulse: str) -> dict[str, str]:
     return {"href": view.href, "pulse": pulse}
 
 
+def _whole_ask(view: View, pulse: str) -> dict[str, Any]:
+    """With what it comes to for others; assets/asks.js passes on what is news to them."""
+    narrowed = {name: of(view).href for name, of in NARROWED.items()}
+    return {**_ask(view, pulse), "narrowed": narrowed}
+
+
 def _stage(scene: Scene, pulse: str) -> list[Any]:
     view = scene.view
     if view.photo is None:
@@ -106,7 +112,9 @@ def _stage(scene: Scene, pulse: str) -> list[Any]:
         html.Div([html.H2(view.layer), _choices(view)], className="title"),
         html.Div(_room(scene), id="atlas", className="atlas"),
         channel_view(view),
-        *(dcc.Store(id=name, data=_ask(of(view), pulse)) for name, of in ASKED.items()),
+        dcc.Store(id=LAYER_ASK, data=_ask(view.at_channel(None), pulse)),
+        *(dcc.Store(id=name, data=_ask(of(view), pulse)) for name, of in NARROWED.items()),
+        dcc.Store(id=WHOLE_ASK, data=_whole_ask(view, pulse)),
     ]
 
 
