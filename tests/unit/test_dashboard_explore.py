@@ -289,37 +289,45 @@ def test_a_depth_player_has_a_frame_a_layer_of_one_answer(look: Look, ask: Ask) 
 @pytest.mark.parametrize(
     ("after", "drawn"),
     [
-        ({"channel": 1}, {"unit-ask", "channel-ask"}),
-        ({"channel": 0, "out": True}, set()),
-        ({"channel": 0, "place": (1, 1)}, {"unit-ask"}),
-        ({}, {"unit-ask", "channel-ask"}),
+        ({"channel": 1}, {"unit-ask", "channel-ask", "predictions-ask"}),
+        ({"channel": 0, "out": True}, {"predictions-ask"}),
+        ({"channel": 0, "place": (1, 1)}, {"unit-ask", "predictions-ask"}),
+        ({}, {"unit-ask", "channel-ask", "predictions-ask"}),
+        ({"channel": 0}, set()),
     ],
 )
 def test_from_channel_to_channel_only_what_is_of_it_is_drawn_anew(
-    look: Look, lens: Lens, after: dict[str, Any], drawn: set[str]
+    look: Look, after: dict[str, Any], drawn: set[str]
 ) -> None:
-    before, scene = look(layer="last", channel=0), look(layer="last", **after)
-    changes = explore.step(before.view, scene, lens, "p")
-    stayed = explore.step(before.view, before, lens, "p")
-    assert changes is not None
-    assert stayed is not None
-    told, known = (part["whole-ask"]["data"] for part in (changes, stayed))
+    before, view = look(layer="last", channel=0).view, look(layer="last", **after).view
+    assert explore.stays(before.href, view)
+    known, told = explore.whole_ask(before, "p"), explore.whole_ask(view, "p")
     news = {name for name, href in told["narrowed"].items() if href != known["narrowed"][name]}
     assert news == drawn
-    assert told["href"] == changes["predictions-ask"]["data"]["href"] == scene.view.href
+    assert told["href"] == view.href
     for href in told["narrowed"].values():
         address = urlsplit(href)
         assert parse(address.path, address.query).channel == after.get("channel")
-    links = words(changes["samples"]["children"])
-    assert all(scene.view.but(photo=photo).search in links for photo in lens.shelf.samples)
 
 
-@pytest.mark.parametrize("after", [{"layer": "stem"}, {"sort_by": "random"}, {"target": 1}])
-def test_whatever_else_changes_the_page_is_another(
-    look: Look, lens: Lens, after: dict[str, Any]
-) -> None:
+@pytest.mark.parametrize(
+    "after", [{"layer": "stem"}, {"sort_by": "random"}, {"target": 1}, {"scale": "shared"}]
+)
+def test_whatever_else_changes_the_page_is_another(look: Look, after: dict[str, Any]) -> None:
     before = look(layer="last", channel=0).view
-    assert explore.step(before, look(**{"layer": "last", **after}), lens, "p") is None
+    assert not explore.stays(before.href, look(**{"layer": "last", "channel": 0, **after}).view)
+
+
+def test_the_switch_goes_to_the_other_state_and_says_which(look: Look) -> None:
+    view = look(layer="last", channel=3).view
+    there = channel.switched(view)
+    assert there["href"] == view.but(out=True).href
+    back = channel.switched(view.but(out=True))
+    assert back["href"] == view.href
+    assert (there["children"], back["children"]) == (
+        "Knock this channel out",
+        "Bring this channel back",
+    )
 
 
 @pytest.mark.parametrize("layer", ["stem", "last"])
@@ -336,11 +344,11 @@ def test_an_atlas_takes_the_room_that_is_kept_for_it(
 def test_channels_are_stepped_through_in_the_atlass_order(look: Look) -> None:
     scene = look(layer="last", channel=7, place=(1, 2), out=True)
     _, nav = channel.head_body(scene.view, [4, 7, 2])
-    ways = {getattr(link, "className", None): link.href for link in nav.children}
-    assert ways["before"] == scene.view.at_channel(4).href
-    assert ways["after"] == scene.view.at_channel(2).href
-    assert "out=1" in ways["after"]
-    assert "at=" not in ways["after"]
+    ways = {link.className: link.href for link in nav.children}
+    assert ways["stay before"] == scene.view.at_channel(4).href
+    assert ways["stay after"] == scene.view.at_channel(2).href
+    assert "out=1" in ways["stay after"]
+    assert "at=" not in ways["stay after"]
     _, lonely = channel.head_body(scene.view.at_channel(9), [4, 7])
     assert [link.children for link in lonely.children] == ["next ›", "close"]
     assert "channel" not in lonely.children[-1].href

@@ -12,8 +12,11 @@ from servelens_dashboard import questions
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.figures.look import THEMES, Theme
 from servelens_dashboard.questions import Ask
-from servelens_dashboard.scene import Scene, scene_at
+from servelens_dashboard.scene import Scene, scene_at, set_scene
+from servelens_dashboard.troubles import EXPECTED
+from servelens_dashboard.url_state import parse
 from servelens_dashboard.views import channel, explore, journey, learned
+from servelens_dashboard.views.side import samples
 
 Draw = Callable[[Scene, Ask, Theme], Any]
 
@@ -22,6 +25,33 @@ def register(app: Dash, desk: Desk) -> None:
     for asked, parts in PARTS.items():
         for part, draw in parts.items():
             _wire(app, desk, asked, part, draw)
+
+    @app.callback(
+        Output(explore.WHOLE_ASK, "data"),
+        Input("url", "search"),
+        State("url", "pathname"),
+        State(explore.WHOLE_ASK, "data"),
+        prevent_initial_call=True,
+    )
+    async def go_on(search: str, pathname: str, shown: dict[str, str]) -> Any:
+        try:
+            scene = await desk.run(lambda: set_scene(parse(pathname, search), desk.lens))
+        except EXPECTED as error:
+            raise PreventUpdate from error  # told where the page is drawn
+        if not explore.stays(shown["href"], scene.view):
+            raise PreventUpdate
+        return explore.whole_ask(scene.view, shown["pulse"])
+
+    @app.callback(
+        Output("samples", "children"),
+        *(Output(channel.SWITCH, name) for name in ("children", "href", "className")),
+        Input(explore.WHOLE_ASK, "data"),
+        prevent_initial_call=True,
+    )
+    async def link(ask: dict[str, str]) -> Any:
+        view = (await desk.run(scene_at, ask["href"], desk.lens)).view
+        return samples(view, desk.lens), *channel.switched(view).values()
+
     app.clientside_callback(
         ClientsideFunction("asks", "narrow"),
         [Output(name, "data") for name in explore.NARROWED],

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
-from dash import Dash, Input, Output, State, ctx, html, no_update, set_props
+from dash import Dash, Input, Output, State, ctx, html, no_update
 from dash.exceptions import PreventUpdate
 
 from servelens_dashboard.components.notice import notice
@@ -37,10 +36,7 @@ def register(app: Dash, desk: Desk) -> None:
     ) -> Any:
         if ctx.triggered_id == "pulse" and pathname == MODELS_PATH:
             raise PreventUpdate  # its table looks by itself, and what was told there stays
-        if step := await desk.run(_step, desk.lens, pathname, search, pulse, shown):
-            changes, links = step
-            for part, properties in changes.items():
-                set_props(part, properties)
+        if links := await desk.run(_stays, desk.lens, pathname, search, pulse, shown):
             return no_update, links
         return await desk.run(_page, desk, pathname, search, pulse)
 
@@ -57,19 +53,15 @@ def register(app: Dash, desk: Desk) -> None:
         return overview.pulse, health(overview)
 
 
-def _step(
-    lens: Lens, pathname: str, search: str, pulse: str, shown: dict[str, str] | None
-) -> tuple[Any, Any] | None:
-    """What changes on a page that else stays as it is, and the links; None where it is another."""
+def _stays(lens: Lens, pathname: str, search: str, pulse: str, shown: dict[str, str] | None) -> Any:
+    """The links of a page that stays, and goes from channel to channel by itself."""
     if shown is None or shown["pulse"] != pulse:
         return None
     try:
-        scene = set_scene(parse(pathname, search), lens)
+        view = set_scene(parse(pathname, search), lens).view
     except EXPECTED:
         return None  # told where the page is drawn
-    address = urlsplit(shown["href"])
-    changes = explore.step(parse(address.path, address.query), scene, lens, pulse)
-    return None if changes is None else (changes, page_links(scene.view))
+    return page_links(view) if explore.stays(shown["href"], view) else None
 
 
 def _page(desk: Desk, pathname: str, search: str, pulse: str) -> tuple[Any, Any]:

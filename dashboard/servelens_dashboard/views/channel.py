@@ -22,20 +22,31 @@ from servelens_dashboard.lens import looked_at
 from servelens_dashboard.scene import MAP, Scene
 from servelens_dashboard.url_state import View
 
+SWITCH = "knock-out"
+
 
 def channel_view(view: View) -> html.Section:
     """Its parts are filled by callbacks of their own, with nothing where no channel is chosen."""
     photo = [] if view.channel is None else [bare_photo(view.photo or "")] * 2
-    learned, out = html.Div(id="channel-learned"), html.Div(id="channel-out")
+    out = [dcc.Link(id=SWITCH, **switched(view)), html.Div(id="channel-out")]
     return html.Section(
         [
             html.Div(id="channel-head", className="title"),
             html.Div(photo, id="channel-look", className="halves"),
-            html.Div([out, learned], className="halves"),
+            html.Div([html.Div(out), html.Div(id="channel-learned")], className="halves"),
         ],
         id="channel",
         **{"aria-label": "The channel"},
     )
+
+
+def switched(view: View) -> dict[str, str]:
+    """Of the link that knocks the channel out, or brings it back."""
+    return {
+        "children": "Bring this channel back" if view.out else "Knock this channel out",
+        "href": view.but(out=not view.out).href,
+        "className": "stay switch on" if view.out else "stay switch",
+    }
 
 
 def head_body(view: View, shown: Sequence[int]) -> list[Any]:
@@ -44,11 +55,11 @@ def head_body(view: View, shown: Sequence[int]) -> list[Any]:
     before = shown[max(0, place - 1) : place] if place is not None else ()
     after = shown[:1] if place is None else shown[place + 1 : place + 2]
     links = [
-        dcc.Link(text, href=view.at_channel(channel).href, className=kind)
+        dcc.Link(text, href=view.at_channel(channel).href, className=f"stay {kind}")
         for text, kind, channels in (("‹ before", "before", before), ("next ›", "after", after))
         for channel in channels
     ]
-    close = dcc.Link("close", href=view.at_channel(None).href)
+    close = dcc.Link("close", href=view.at_channel(None).href, className="stay")
     return [
         html.H2([f"Channel {view.channel}", html.Small(f" of {view.layer}")]),
         html.Nav([*links, close], className="scales", **{"aria-label": "Channels"}),
@@ -79,21 +90,16 @@ def look_body(scene: Scene, channel: Result, unit: Result, theme: Theme) -> list
 
 
 def out_body(view: View, result: Result | None) -> list[Any]:
-    """Nothing is asked before the switch is on."""
-    switch = dcc.Link(
-        "Bring this channel back" if view.out else "Knock this channel out",
-        href=view.but(out=not view.out).href,
-        className="switch on" if view.out else "switch",
-    )
+    """None where the channel is not knocked out."""
     if result is None:
-        return [switch, hint("What becomes of the prediction when the channel gives only zeros.")]
+        return [hint("What becomes of the prediction when the channel gives only zeros.")]
     told = result.ablation
     if told is None or told.problem is not None:
         why = told.problem.words if told and told.problem else "It was not silenced."
-        return [switch, html.P(why, className="notice", role="alert")]
+        return [html.P(why, className="notice", role="alert")]
     words = knockout.sentence(told.before, told.after)
     rows = knockout.changes(told.before, told.after, view.target)
-    return [switch, html.P(words, className="judgement"), change_table(rows, words)]
+    return [html.P(words, className="judgement"), change_table(rows, words)]
 
 
 def _unit(photo: str, told: ReceptiveField, unit: Result, theme: Theme) -> html.Figure:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import dash_mantine_components as dmc
 from dash import dcc, html
@@ -23,18 +24,20 @@ from servelens_dashboard.figures.look import Theme, number
 from servelens_dashboard.lens import Lens
 from servelens_dashboard.questions import MOST_CHANNELS, SORTS, USUAL_SORT
 from servelens_dashboard.scene import MAP, Scene
-from servelens_dashboard.url_state import OWN, SHARED, View
+from servelens_dashboard.url_state import OWN, SHARED, View, parse
 from servelens_dashboard.views.channel import channel_view
-from servelens_dashboard.views.side import samples, side
+from servelens_dashboard.views.side import side
 
 SCALES = {OWN: "each on its own scale", SHARED: "all on one scale"}
 
 # What the parts of the page are drawn from.
 LAYER_ASK, CHANNEL_ASK, UNIT_ASK, WHOLE_ASK = "layer-ask", "channel-ask", "unit-ask", "whole-ask"
+PREDICTIONS_ASK = "predictions-ask"
 # Of some of them the view without what is nothing to them.
 NARROWED: Mapping[str, Callable[[View], View]] = {
     CHANNEL_ASK: lambda view: view.but(place=None, out=False),
     UNIT_ASK: lambda view: view.but(out=False),
+    PREDICTIONS_ASK: lambda view: view,
 }
 
 
@@ -46,17 +49,11 @@ def page(scene: Scene, lens: Lens, pulse: str) -> list[html.Div]:
     ]
 
 
-def step(before: View, scene: Scene, lens: Lens, pulse: str) -> dict[str, dict[str, Any]] | None:
-    """From one channel to another the page stays: what is of it is drawn anew, each part in its
-    place, and links go on from it. None where more than that is another."""
-    view = scene.view
-    if before.at_channel(None) != view.at_channel(None):
-        return None
-    return {
-        WHOLE_ASK: {"data": _whole_ask(view, pulse)},
-        "predictions-ask": {"data": _ask(view, pulse)},
-        "samples": {"children": samples(view, lens)},
-    }
+def stays(href: str, view: View) -> bool:
+    """Whether the page at this address is that of the view, but for the channel: what is of it is
+    drawn anew then, each part in its place."""
+    address = urlsplit(href)
+    return parse(address.path, address.query).at_channel(None) == view.at_channel(None)
 
 
 def network_body(scene: Scene, theme: Theme) -> list[Any]:
@@ -95,7 +92,7 @@ def _ask(view: View, pulse: str) -> dict[str, str]:
     return {"href": view.href, "pulse": pulse}
 
 
-def _whole_ask(view: View, pulse: str) -> dict[str, Any]:
+def whole_ask(view: View, pulse: str) -> dict[str, Any]:
     """With what it comes to for others; assets/asks.js passes on what is news to them."""
     narrowed = {name: of(view).href for name, of in NARROWED.items()}
     return {**_ask(view, pulse), "narrowed": narrowed}
@@ -106,7 +103,8 @@ def _stage(scene: Scene, pulse: str) -> list[Any]:
     if view.photo is None:
         return [hint("Drop an image here, paste one, or choose a file.")]
     if view.layer is None:
-        return [hint("This model has no layer with a map to look at.")]
+        predictions = dcc.Store(id=PREDICTIONS_ASK, data=_ask(view, pulse))
+        return [hint("This model has no layer with a map to look at."), predictions]
     return [
         html.Div(id="network"),
         html.Div([html.H2(view.layer), _choices(view)], className="title"),
@@ -114,7 +112,7 @@ def _stage(scene: Scene, pulse: str) -> list[Any]:
         channel_view(view),
         dcc.Store(id=LAYER_ASK, data=_ask(view.at_channel(None), pulse)),
         *(dcc.Store(id=name, data=_ask(of(view), pulse)) for name, of in NARROWED.items()),
-        dcc.Store(id=WHOLE_ASK, data=_whole_ask(view, pulse)),
+        dcc.Store(id=WHOLE_ASK, data=whole_ask(view, pulse)),
     ]
 
 
@@ -153,7 +151,6 @@ def _right(scene: Scene, pulse: str) -> list[Any]:
     layer, photo = scene.layer, scene.view.photo
     return [
         html.Div(id="predictions"),
-        dcc.Store(id="predictions-ask", data=_ask(scene.view, pulse)),
         html.H2("The layer") if layer else None,
         _facts(layer) if layer else None,
         html.Div(id="statistics"),
