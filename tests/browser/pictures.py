@@ -46,9 +46,12 @@ def main() -> None:
 
 
 def _keep(shot: bytes, path: Path) -> None:
-    """In 256 colours, which nobody tells from all and which are a third of the bytes."""
+    """In 256 colours, so chosen that the farthest from its own is near: a quarter of the bytes."""
     with Image.open(io.BytesIO(shot)) as picture:
-        picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+        few = picture.convert("RGB").quantize(
+            256, Image.Quantize.MAXCOVERAGE, kmeans=3, dither=Image.Dither.NONE
+        )
+        few.save(path, optimize=True)
 
 
 if __name__ == "__main__":
