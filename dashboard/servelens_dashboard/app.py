@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from servelens.client import KeyFile, Server, keys_from_environment
-from servelens_dashboard import photo_doors
+from servelens_dashboard import export_doors, photo_doors
 from servelens_dashboard.callbacks import compare, explain, explore, looks, models, steering, trust
 from servelens_dashboard.callbacks import shell as shell_callbacks
 from servelens_dashboard.desk import Desk
@@ -38,6 +38,7 @@ def make_app(settings: Settings) -> ASGIApp:
     # FastAPI's own pages of documentation load scripts from a CDN.
     http = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     photo_doors.open_doors(http, desk, settings.photo_bytes)
+    export_doors.open_doors(http, desk)
     dash = Dash(
         "servelens_dashboard",
         server=http,

@@ -13,11 +13,12 @@ from dash import MATCH, Dash, Input, Output, State, ctx
 from dash.exceptions import PreventUpdate
 
 from servelens.client import Result
+from servelens_dashboard.components.saving import saving
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.figures.look import THEMES
 from servelens_dashboard.lens import Lens
-from servelens_dashboard.parts import part_request, parts_of, together
-from servelens_dashboard.scene import Scene, explain_request, predict_request, scene_at
+from servelens_dashboard.parts import asked, asked_whole, parts_of
+from servelens_dashboard.scene import Scene, predict_request, scene_at
 from servelens_dashboard.url_state import SHARED, Entry, parse_entry
 from servelens_dashboard.views import explain
 from servelens_dashboard.views.explain import Panel
@@ -70,7 +71,7 @@ def _predictions(lens: Lens, href: str) -> Any:
     scene = scene_at(href, lens)
     if scene.view.photo is None:
         return []
-    request = predict_request(len(scene.labels))
+    request = predict_request(scene)
     return explain.predictions(scene, lens.ask(scene.version, scene.view.photo, request))
 
 
@@ -79,28 +80,19 @@ def _panel(desk: Desk, href: str, panel: Panel) -> Any:
     entry = parse_entry(panel.name)
     of = parts_of(scene.methods.get(entry.method, {}))
     done = panel.done if panel.cancelled else min(of, panel.done + 1)
-    result = _answer(desk.lens, scene, entry, done, of)
+    result = asked(desk.lens, scene, entry, done, of)
     others = _others_on_the_scale(desk.lens, scene, entry) if done == of else []
     body = explain.panel_body(scene, panel, [result, *others], desk.lens.shelf.mask)
     progress = explain.progress(panel, done, of) if done < of else None
     copied = explain.copies(desk.settings, panel.origin, scene, entry)
-    return [*body, progress, copied]
-
-
-def _answer(lens: Lens, scene: Scene, entry: Entry, done: int, of: int) -> Result:
-    """As far as it has come; what was asked for before is in the cache."""
-    request = explain_request(scene.view, entry)
-    photo = scene.view.photo or ""
-    asked = (part_request(request, index, of) for index in range(done))
-    return together([lens.ask(scene.version, photo, part) for part in asked])
+    kept = saving(scene.view, panel.name) if done == of else None
+    return [*body, progress, copied, kept]
 
 
 def _others_on_the_scale(lens: Lens, scene: Scene, entry: Entry) -> list[Result]:
     if scene.view.scale != SHARED:
         return []
-    others = (other for other in scene.view.methods if other != entry)
-    lengths = ((other, parts_of(scene.methods.get(other.method, {}))) for other in others)
-    return [_answer(lens, scene, other, of, of) for other, of in lengths]
+    return [asked_whole(lens, scene, other) for other in scene.view.methods if other != entry]
 
 
 def _origin(href: str) -> str:

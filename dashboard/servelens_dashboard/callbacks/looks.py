@@ -9,12 +9,26 @@ from servelens_dashboard.desk import Desk
 
 def register(app: Dash, desk: Desk) -> None:
     app.clientside_callback(
+        ClientsideFunction("looks", "arrive"),
+        Output("opacity", "value"),
+        Output("threshold", "value"),
+        Output("colours", "value"),
+        Input("colour-tables", "data"),
+        State("appearance", "data"),
+    )
+    app.clientside_callback(
         ClientsideFunction("looks", "choose"),
         Output("appearance", "data"),
         Input("opacity", "value"),
         Input("threshold", "value"),
         Input("colours", "value"),
         State("appearance", "data"),
+    )
+    app.clientside_callback(
+        ClientsideFunction("looks", "remember"),
+        Input("appearance", "data"),
+        Input("url", "pathname"),
+        Input("url", "search"),
     )
     app.clientside_callback(
         ClientsideFunction("looks", "paint"),

@@ -28,6 +28,7 @@ def look_bar() -> html.Div:
                 size="xs",
                 attributes={"input": {"aria-label": "Colours"}},
             ),
+            html.Button("Copy link", id="copy-link", className="button"),
         ],
         className="look",
     )

@@ -151,7 +151,7 @@ def progress(panel: Panel, done: int, of: int) -> html.Div:
 def copies(settings: Settings, dashboard: str, scene: Scene, entry: Entry) -> html.Div:
     """The call as text; `dashboard` is our own address, where the photo is fetched."""
     view = scene.view
-    request = explain_request(view, entry)
+    request = explain_request(scene, entry)
     call = settings, dashboard, view.models[0], view.photo or "", request
     made = (("Copy as curl", as_curl(*call)), ("Copy as Python", as_python(*call)))
     return html.Div(

@@ -13,6 +13,7 @@ from servelens_dashboard.components.graph import graph, numbers
 from servelens_dashboard.components.layers import layer_tree
 from servelens_dashboard.components.notice import hint
 from servelens_dashboard.components.photo import photo_graph, photo_src, picture_graph
+from servelens_dashboard.components.saving import saving
 from servelens_dashboard.figures import depth, heat
 from servelens_dashboard.figures.atlas import Atlas
 from servelens_dashboard.figures.atlas import draw as draw_atlas
@@ -69,6 +70,7 @@ def atlas_body(scene: Scene, result: Result, theme: Theme) -> list[Any]:
         picture_graph(figure, twin, height / width, {"heat": "atlas"}),
         html.P(twin.caption, className="hint"),
         numbers(twin),
+        saving(scene.view, "atlas"),
     ]
 
 
@@ -98,6 +100,7 @@ def channel_body(scene: Scene, result: Result, theme: Theme) -> list[Any]:
         ),
         html.P(twin.caption, className="hint"),
         numbers(twin),
+        saving(scene.view, "channel"),
     ]
 
 
