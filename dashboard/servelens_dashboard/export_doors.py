@@ -1,4 +1,4 @@
-"""Where files of what a page shows are fetched: its answers, from the cache where they are there."""
+"""Where files of what a page shows are fetched: its answers, from the cache if they are there."""
 
 from __future__ import annotations
 

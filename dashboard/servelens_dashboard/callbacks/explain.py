@@ -17,7 +17,7 @@ from servelens_dashboard.components.saving import saving
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.figures.look import THEMES
 from servelens_dashboard.lens import Lens
-from servelens_dashboard.parts import asked, asked_whole, parts_of
+from servelens_dashboard.parts import asked, asked_whole, is_awaited
 from servelens_dashboard.scene import Scene, predict_request, scene_at
 from servelens_dashboard.url_state import SHARED, Entry, parse_entry
 from servelens_dashboard.views import explain
@@ -41,7 +41,6 @@ def register(app: Dash, desk: Desk) -> None:
         Input(of_panel("more"), "n_intervals", allow_optional=True),
         Input(of_panel("cancel"), "n_clicks", allow_optional=True),
         Input(of_panel("retry"), "n_clicks", allow_optional=True),
-        State(of_panel("done"), "data", allow_optional=True),
         State(of_panel("ask"), "id"),
         State("url", "href"),
     )
@@ -51,7 +50,6 @@ def register(app: Dash, desk: Desk) -> None:
         more: int | None,
         cancel: int | None,
         retry: int | None,
-        done: int | None,
         where: dict[str, str],
         here: str,
     ) -> Any:
@@ -62,8 +60,7 @@ def register(app: Dash, desk: Desk) -> None:
         count = {"more": more, "cancel": cancel, "retry": retry}.get(touched or "", 1)
         if not count:
             raise PreventUpdate
-        known = (done or 0) if touched in ("more", "cancel", "retry") else 0
-        panel = Panel(where["panel"], known, touched == "cancel", THEMES[theme], _origin(here))
+        panel = Panel(where["panel"], touched, THEMES[theme], _origin(here))
         return await desk.drawn(lambda: _panel(desk, ask["href"], panel), panel.id("retry"))
 
 
@@ -78,14 +75,14 @@ def _predictions(lens: Lens, href: str) -> Any:
 def _panel(desk: Desk, href: str, panel: Panel) -> Any:
     scene = scene_at(href, desk.lens)
     entry = parse_entry(panel.name)
-    of = parts_of(scene.methods.get(entry.method, {}))
-    done = panel.done if panel.cancelled else min(of, panel.done + 1)
-    result = asked(desk.lens, scene, entry, done, of)
-    others = _others_on_the_scale(desk.lens, scene, entry) if done == of else []
-    body = explain.panel_body(scene, panel, [result, *others], desk.lens.shelf.mask)
-    progress = explain.progress(panel, done, of) if done < of else None
+    if panel.touched not in ("more", "retry") and is_awaited(desk.lens, scene, entry):
+        return explain.waiting(scene, panel)
+    found = asked(desk.lens, scene, entry, more=0 if panel.is_cancelled else 1)
+    others = _others_on_the_scale(desk.lens, scene, entry) if found.is_whole else []
+    body = explain.panel_body(scene, panel, [found.result, *others], desk.lens.shelf.mask)
+    progress = None if found.is_whole else explain.progress(panel, found)
     copied = explain.copies(desk.settings, panel.origin, scene, entry)
-    kept = saving(scene.view, panel.name) if done == of else None
+    kept = saving(scene.view, panel.name) if found.is_whole else None
     return [*body, progress, copied, kept]
 
 
