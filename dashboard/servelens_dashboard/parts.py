@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -59,21 +60,23 @@ def is_awaited(lens: Lens, scene: Scene, entry: Entry) -> bool:
     return not lens.knows(scene.version, scene.view.photo or "", request)
 
 
-def asked(lens: Lens, scene: Scene, entry: Entry, more: float = math.inf) -> Progress:
-    """With at most so many parts that are not in the cache already, but for the first."""
+def asked(lens: Lens, scene: Scene, entry: Entry, patience_s: float | None = math.inf) -> Progress:
+    """The first part and what is in the cache; then another one, and more for as long as patience
+    lasts. With None nothing but the first is asked."""
     request, photo = explain_request(scene, entry), scene.view.photo or ""
     if not comes_in_parts(scene.methods.get(entry.method, {})):
         return Progress(lens.ask(scene.version, photo, request), 1, 1)
     found = [lens.ask(scene.version, photo, _part(request, 0, 1))]
     if found[0].attributions[0].map is None:
         return Progress(found[0], 1, 1)
-    done = 1
+    done, began = 1, monotonic()
     for size in sizes(found[0].cost.ms.get("compute", 0.0)):
         part = _part(request, done, size)
         if not lens.knows(scene.version, photo, part):
-            if more <= 0:
+            if patience_s is None:
                 break
-            more -= 1
+            if monotonic() - began >= patience_s:
+                patience_s = None
         found.append(lens.ask(scene.version, photo, part))
         done += size
     return Progress(together(found, request), done, PIECES)

@@ -78,18 +78,20 @@ def test_each_time_one_part_more_is_asked_and_none_twice() -> None:
     engine: Any = Engine()
     shares = []
     while not shares or shares[-1] < PIECES:
-        shares.append(asked(engine, scene(), Entry("rise"), more=bool(shares)).done)
+        patience_s = 0.0 if shares else None
+        shares.append(asked(engine, scene(), Entry("rise"), patience_s).done)
         assert len(engine.ran) == len(shares)
     assert shares == sorted(set(shares)) and shares[0] == 1
-    assert asked(engine, scene(), Entry("rise"), more=0).is_whole
+    assert asked(engine, scene(), Entry("rise"), None).is_whole
     assert len(engine.ran) == len(shares)
 
 
 def test_who_stops_sees_what_there_is_and_nothing_more_is_asked() -> None:
     engine: Any = Engine()
-    asked(engine, scene(), Entry("rise"), more=2)
+    for _ in range(2):
+        asked(engine, scene(), Entry("rise"), 0.0)
     before = len(engine.ran)
-    found = asked(engine, scene(), Entry("rise"), more=0)
+    found = asked(engine, scene(), Entry("rise"), None)
     assert len(engine.ran) == before and 1 < found.done < PIECES
     assert np.any(found.result.attributions[0].to_numpy())
 

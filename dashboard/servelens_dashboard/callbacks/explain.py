@@ -24,6 +24,10 @@ from servelens_dashboard.views import explain
 from servelens_dashboard.views.explain import Panel
 
 
+# So often a person sees how far it has come.
+A_LOOK_S = 0.7
+
+
 def register(app: Dash, desk: Desk) -> None:
     lens = desk.lens
 
@@ -77,7 +81,8 @@ def _panel(desk: Desk, href: str, panel: Panel) -> Any:
     entry = parse_entry(panel.name)
     if panel.touched not in ("more", "retry") and is_awaited(desk.lens, scene, entry):
         return explain.waiting(scene, panel)
-    found = asked(desk.lens, scene, entry, more=0 if panel.is_cancelled else 1)
+    patience_s = None if panel.is_cancelled else A_LOOK_S
+    found = asked(desk.lens, scene, entry, patience_s)
     others = _others_on_the_scale(desk.lens, scene, entry) if found.is_whole else []
     body = explain.panel_body(scene, panel, [found.result, *others], desk.lens.shelf.mask)
     progress = None if found.is_whole else explain.progress(panel, found)
