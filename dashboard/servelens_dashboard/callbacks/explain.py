@@ -23,7 +23,6 @@ from servelens_dashboard.url_state import SHARED, Entry, parse_entry
 from servelens_dashboard.views import explain
 from servelens_dashboard.views.explain import Panel
 
-
 # So often a person sees how far it has come.
 A_LOOK_S = 0.7
 
