@@ -11,6 +11,8 @@
     threshold: { as: "hide", take: share },
     colours: { as: "colours", take: (text, tables) => (Object.hasOwn(tables, text) ? text : null) },
   };
+  const AT_REST_MS = 120;
+  let resting = null;
   let usual = null;
   let known = null;
 
@@ -45,8 +47,15 @@
       return [look.opacity, look.threshold, look.colours || USUAL_COLOURS];
     },
 
-    choose(opacity, threshold, colours, before) {
-      return { ...before, opacity, threshold, colours: colours === USUAL_COLOURS ? null : colours };
+    // While a slider is moved pictures follow it at once, and what takes longer once it rests.
+    choose(opacity, threshold, colours, tables, before) {
+      const chosen = colours === USUAL_COLOURS ? null : colours;
+      const appearance = { ...before, opacity, threshold, colours: chosen };
+      window.servelens.heat.tint(tables, appearance);
+      clearTimeout(resting);
+      const settle = () =>
+        window.dash_clientside.set_props("appearance", { data: appearance });
+      resting = setTimeout(settle, AT_REST_MS);
     },
 
     // Where a page was left the address has no look; and no step back is made of a moved slider.

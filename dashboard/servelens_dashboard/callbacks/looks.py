@@ -18,10 +18,10 @@ def register(app: Dash, desk: Desk) -> None:
     )
     app.clientside_callback(
         ClientsideFunction("looks", "choose"),
-        Output("appearance", "data"),
         Input("opacity", "value"),
         Input("threshold", "value"),
         Input("colours", "value"),
+        State("colour-tables", "data"),
         State("appearance", "data"),
     )
     app.clientside_callback(
