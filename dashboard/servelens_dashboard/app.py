@@ -20,11 +20,14 @@ from servelens_dashboard.shelf import Shelf
 from servelens_dashboard.views.shell import shell
 
 HERE = Path(__file__).parent
-# Dash's own, with the language that it is in.
-INDEX = """<!DOCTYPE html>
+PLOTLY = "/_dash-component-suites/plotly/package_data/plotly.min.js"
+# Dash's own, with the language that it is in. Plotly, by far the largest script, is asked for at
+# once, and not only when the first graph is there to be drawn.
+INDEX = f"""<!DOCTYPE html>
 <html lang="en">
-  <head>{%metas%}<title>{%title%}</title>{%favicon%}{%css%}</head>
-  <body>{%app_entry%}<footer>{%config%}{%scripts%}{%renderer%}</footer></body>
+  <head>{{%metas%}}<title>{{%title%}}</title>{{%favicon%}}{{%css%}}
+    <link rel="preload" href="{PLOTLY}" as="script"></head>
+  <body>{{%app_entry%}}<footer>{{%config%}}{{%scripts%}}{{%renderer%}}</footer></body>
 </html>"""
 
 

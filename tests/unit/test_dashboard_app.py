@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import requests
 
+from servelens_dashboard.app import PLOTLY
+
 NOWHERE = "http://127.0.0.1:9"
 PATIENCE_S = 30
 
@@ -62,6 +64,7 @@ def test_every_page_comes_with_its_assets_and_none_from_elsewhere(
     for source in loaded:
         assert source.startswith("/"), source
         assert not source.startswith("//"), source
+    assert "plotly" in visitor.get(PLOTLY).text[:500].lower() and PLOTLY in loaded
     style = next(source for source in loaded if "look.css" in source)
     assert "var(--accent)" in visitor.get(style).text
 
