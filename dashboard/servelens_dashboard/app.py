@@ -10,7 +10,16 @@ from starlette.types import ASGIApp
 
 from servelens.client import KeyFile, Server, keys_from_environment
 from servelens_dashboard import export_doors, photo_doors
-from servelens_dashboard.callbacks import compare, explain, explore, looks, models, steering, trust
+from servelens_dashboard.callbacks import (
+    compare,
+    explain,
+    explore,
+    journey,
+    looks,
+    models,
+    steering,
+    trust,
+)
 from servelens_dashboard.callbacks import shell as shell_callbacks
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.guard import Guard
@@ -54,7 +63,17 @@ def make_app(settings: Settings) -> ASGIApp:
         serve_locally=True,
     )
     dash.layout = shell()
-    for wiring in (shell_callbacks, steering, looks, explain, trust, explore, compare, models):
+    for wiring in (
+        shell_callbacks,
+        steering,
+        looks,
+        explain,
+        trust,
+        explore,
+        journey,
+        compare,
+        models,
+    ):
         wiring.register(dash, desk)
     # Else done at the first request for "/", and whoever opens another page first has no assets.
     dash._setup_server()

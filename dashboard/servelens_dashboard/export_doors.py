@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from fastapi import FastAPI, Request
 from starlette.responses import PlainTextResponse, Response
@@ -10,6 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from servelens.client import Result
 from servelens.client.saving import FORMATS
 from servelens.protocol import shorten
+from servelens_dashboard import questions
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.exports import DOOR, KINDS, file_name
 from servelens_dashboard.lens import Lens
@@ -17,7 +19,6 @@ from servelens_dashboard.parts import asked_whole
 from servelens_dashboard.scene import Scene, each_scene, set_scene
 from servelens_dashboard.troubles import EXPECTED, tell, unexpected
 from servelens_dashboard.url_state import BadAddress, View, parse, parse_entry
-from servelens_dashboard.views import explore
 
 
 def open_doors(http: FastAPI, desk: Desk) -> None:
@@ -48,11 +49,11 @@ def _explained(lens: Lens, view: View, part: str) -> Sequence[Result]:
 
 
 def _explored(lens: Lens, view: View, part: str) -> Sequence[Result]:
-    requests = {"atlas": explore.atlas_request, "channel": explore.channel_request}
-    if part not in requests:
-        raise BadAddress(f"There is no {shorten(part)} to save; there are {', '.join(requests)}.")
+    asked = {"atlas": questions.atlas, "channel": questions.channel, "unit": questions.unit}
+    if part not in asked:
+        raise BadAddress(f"There is no {shorten(part)} to save; there are {', '.join(asked)}.")
     scene = set_scene(view, lens)
-    return [lens.ask(scene.version, scene.view.photo or "", requests[part](scene))]
+    return [asked[part](scene, partial(lens.ask, scene.version, scene.view.photo or ""))]
 
 
 def _compared(lens: Lens, view: View, _: str) -> Sequence[Result]:

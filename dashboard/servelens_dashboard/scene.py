@@ -39,6 +39,12 @@ class Scene:
         layers = self.capability["layers"]
         return tuple(layer["name"] for layer in layers if len(layer["shape"] or ()) == MAP)
 
+    def field_of(self, layer: str | None) -> Mapping[str, Any] | None:
+        """What one unit of the layer can see of the input, where that is known."""
+        layers = {known["name"]: known for known in self.capability["layers"]}
+        field: Mapping[str, Any] | None = layers.get(layer, {}).get("receptive_field")
+        return field
+
     @property
     def methods(self) -> Mapping[str, Mapping[str, Any]]:
         return {method["name"]: method for method in self.capability["methods"]}
@@ -106,12 +112,16 @@ def depth_request(scene: Scene) -> dict[str, Any]:
 
 
 def explain_request(scene: Scene, entry: Entry) -> dict[str, Any]:
-    """One method for one class, which may be set against another."""
-    view = scene.view
-    target: Any = "predicted" if view.target is None else view.target
-    if view.versus is not None and view.target is not None:
-        target = {"class": view.target, "versus": view.versus}
+    """One method for the view's class."""
+    target = target_of(scene.view)
     return {"explain": [entry.request()], "target": target, **predict_request(scene)}
+
+
+def target_of(view: View) -> Any:
+    """One class, which may be set against another."""
+    if view.versus is not None and view.target is not None:
+        return {"class": view.target, "versus": view.versus}
+    return "predicted" if view.target is None else view.target
 
 
 def trust_request(scene: Scene, entry: Entry) -> dict[str, Any]:

@@ -17,12 +17,26 @@
     });
   }
 
+  // The photo under a map, which the page's style may make paler than Plotly knows.
+  async function backdrop(graph) {
+    const photo = graph.closest(".over-photo") && graph.querySelector(".layer-subplot image");
+    if (!photo) return null;
+    const [here, around] = [photo.getBoundingClientRect(), graph.getBoundingClientRect()];
+    const place = [here.left - around.left, here.top - around.top, here.width, here.height];
+    const { filter } = getComputedStyle(photo);
+    return { picture: await load(photo.getAttribute("href")), place, filter };
+  }
+
   // One graph, with the heading that it stands under.
   async function shoot(graph) {
+    const behind = await backdrop(graph);
+    const images = graph.layout.images.filter((image) => !behind || image.name !== "photo");
+    const figure = { data: graph.data, layout: { ...graph.layout, images } };
     const size = { width: graph.clientWidth, height: graph.clientHeight };
-    const source = await window.Plotly.toImage(graph, { format: "png", scale: SHARPER, ...size });
-    const heading = graph.closest("section, #channel, .stage").querySelector("h2, h3");
-    return { picture: await load(source), heading: heading ? heading.textContent : "", ...size };
+    const source = await window.Plotly.toImage(figure, { format: "png", scale: SHARPER, ...size });
+    const heading = graph.closest("section, .stage").querySelector("h2, h3");
+    const words = heading ? heading.textContent : "";
+    return { behind, picture: await load(source), heading: words, ...size };
   }
 
   // Beside each other on the page's own paper.
@@ -41,6 +55,12 @@
     let left = GAP;
     for (const shot of shots) {
       pen.fillText(shot.heading, left, 21, shot.width);
+      if (shot.behind) {
+        const [x, y, ...size] = shot.behind.place;
+        pen.filter = shot.behind.filter;
+        pen.drawImage(shot.behind.picture, left + x, HEADING + y, ...size);
+        pen.filter = "none";
+      }
       pen.drawImage(shot.picture, left, HEADING, shot.width, shot.height);
       left += shot.width + GAP;
     }

@@ -28,6 +28,9 @@
     c: () => window.servelens.copyLink(),
     ArrowDown: () => click(neighbour(".layer-tree a", ".here", 1)),
     ArrowUp: () => click(neighbour(".layer-tree a", ".here", -1)),
+    ArrowLeft: () => click(document.querySelector("#channel-head .before")),
+    ArrowRight: () => click(document.querySelector("#channel-head .after")),
+    p: () => click(document.getElementById("journey-play")),
   };
 
   function typing(target) {

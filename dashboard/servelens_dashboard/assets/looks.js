@@ -16,6 +16,13 @@
   let usual = null;
   let known = null;
 
+  // The photo under the maps is pale, but for an address that says otherwise.
+  const BRIGHT = ["photo", "bright"];
+
+  function isPale() {
+    return new URLSearchParams(location.hash.slice(1)).get(BRIGHT[0]) !== BRIGHT[1];
+  }
+
   // The look that the address names; what it does not, or what is none, is as usual. A place on the
   // page, as the link to its beginning has it, is no look.
   function named() {
@@ -30,11 +37,12 @@
     return { ...look, colours: look.colours || USUAL_COLOURS };
   }
 
-  function written(appearance) {
+  function written(appearance, pale) {
     const pairs = new URLSearchParams();
     for (const [name, { as }] of Object.entries(WRITTEN)) {
       if (appearance[name] !== usual[name]) pairs.set(as, appearance[name]);
     }
+    if (!pale) pairs.set(...BRIGHT);
     return pairs.size ? `#${pairs}` : "";
   }
 
@@ -44,7 +52,7 @@
       usual = appearance;
       known = tables;
       const look = named() || usual;
-      return [look.opacity, look.threshold, look.colours || USUAL_COLOURS];
+      return [look.opacity, look.threshold, look.colours || USUAL_COLOURS, isPale()];
     },
 
     // While a slider is moved pictures follow it at once, and what takes longer once it rests.
@@ -59,9 +67,9 @@
     },
 
     // Where a page was left the address has no look; and no step back is made of a moved slider.
-    remember(appearance) {
+    remember(appearance, pale) {
       if (!usual) return;
-      const hash = written(appearance);
+      const hash = written(appearance, pale);
       if (location.hash === hash) return;
       history.replaceState(history.state, "", location.pathname + location.search + hash);
       window.dash_clientside.set_props("url", { hash: location.hash, href: location.href });
@@ -80,5 +88,6 @@
     for (const [name, value] of Object.entries(look)) {
       window.dash_clientside.set_props(name, { value });
     }
+    window.dash_clientside.set_props("pale", { checked: isPale() });
   });
 })();

@@ -1,4 +1,5 @@
-"""How maps look, without a round trip: the browser recolours what it has (assets/heat.js)."""
+"""How maps look, without a round trip: the browser recolours what it has (assets/heat.js), and
+boxes what the unit under the pointer sees (assets/field.js)."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ def register(app: Dash, desk: Desk) -> None:
         Output("opacity", "value"),
         Output("threshold", "value"),
         Output("colours", "value"),
+        Output("pale", "checked"),
         Input("colour-tables", "data"),
         State("appearance", "data"),
     )
@@ -27,6 +29,7 @@ def register(app: Dash, desk: Desk) -> None:
     app.clientside_callback(
         ClientsideFunction("looks", "remember"),
         Input("appearance", "data"),
+        Input("pale", "checked"),
         Input("url", "pathname"),
         Input("url", "search"),
     )
@@ -36,4 +39,11 @@ def register(app: Dash, desk: Desk) -> None:
         Input("appearance", "data"),
         State({"heat": MATCH}, "figure"),
         State("colour-tables", "data"),
+    )
+    app.clientside_callback(
+        ClientsideFunction("field", "follow"),
+        Output({"heat": MATCH}, "figure", allow_duplicate=True),
+        Input({"heat": MATCH}, "hoverData"),
+        State({"heat": MATCH}, "figure"),
+        prevent_initial_call=True,
     )

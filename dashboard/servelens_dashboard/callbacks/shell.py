@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from dash import Dash, Input, Output, State, ctx, html, no_update
+from dash import Dash, Input, Output, State, ctx, html, no_update, set_props
 from dash.exceptions import PreventUpdate
 
 from servelens_dashboard.components.notice import notice
 from servelens_dashboard.desk import Desk
+from servelens_dashboard.lens import Lens
 from servelens_dashboard.scene import set_scene
 from servelens_dashboard.troubles import EXPECTED, tell, unexpected
 from servelens_dashboard.url_state import View, parse
@@ -30,14 +31,26 @@ def register(app: Dash, desk: Desk) -> None:
         Input("url", "search"),
         Input("pulse", "data"),
         State("permalink", "href", allow_optional=True),
+        State(explore.WHOLE_ASK, "data", allow_optional=True),
     )
-    async def show_page(pathname: str, search: str, pulse: str, permalink: str | None) -> Any:
+    async def show_page(
+        pathname: str,
+        search: str,
+        pulse: str,
+        permalink: str | None,
+        shown: dict[str, str] | None,
+    ) -> Any:
         if list(ctx.triggered_prop_ids.values()) == ["pulse"]:
             if pathname == MODELS_PATH:
                 raise PreventUpdate  # its table looks by itself, and what was told there stays
             # What a page has chosen by itself stays, even if the model has lost its workers.
             address = urlsplit(permalink or f"{pathname}{search}")
             pathname, search = address.path, address.query
+        if step := await desk.run(_step, desk.lens, pathname, search, pulse, shown):
+            changes, links = step
+            for part, properties in changes.items():
+                set_props(part, properties)
+            return no_update, links
         return await desk.run(_page, desk, pathname, search, pulse)
 
     @app.callback(
@@ -51,6 +64,21 @@ def register(app: Dash, desk: Desk) -> None:
         if overview.pulse == before:
             return no_update, no_update
         return overview.pulse, health(overview)
+
+
+def _step(
+    lens: Lens, pathname: str, search: str, pulse: str, shown: dict[str, str] | None
+) -> tuple[Any, Any] | None:
+    """What changes on a page that else stays as it is, and the links; None where it is another."""
+    if shown is None or shown["pulse"] != pulse:
+        return None
+    try:
+        scene = set_scene(parse(pathname, search), lens)
+    except EXPECTED:
+        return None  # told where the page is drawn
+    address = urlsplit(shown["href"])
+    changes = explore.step(parse(address.path, address.query), scene, lens, pulse)
+    return None if changes is None else (changes, page_links(scene.view))
 
 
 def _page(desk: Desk, pathname: str, search: str, pulse: str) -> tuple[Any, Any]:

@@ -57,7 +57,7 @@ def compared(scene: Scene) -> View:
         for name, versions in scene.overview.models.items()
         if versions[0].is_ready and name != view.models[0].name
     ]
-    return view.but(models=(*view.models, *ready)[:MOST_MODELS], layer=None, channel=None)
+    return view.but(models=(*view.models, *ready)[:MOST_MODELS]).at_layer(None)
 
 
 def maps_body(

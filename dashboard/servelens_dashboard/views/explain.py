@@ -17,7 +17,7 @@ from servelens_dashboard.components.looks import scale_links
 from servelens_dashboard.components.notice import hint
 from servelens_dashboard.components.photo import bare_photo, photo_graph, photo_src
 from servelens_dashboard.components.predictions import prediction_list
-from servelens_dashboard.figures import heat
+from servelens_dashboard.figures import field, heat
 from servelens_dashboard.figures.evidence import Evidence, Mask, sentence, who
 from servelens_dashboard.figures.look import Theme, number, percent
 from servelens_dashboard.figures.maps import plane
@@ -119,6 +119,8 @@ def panel_body(
     named = who(shown.target, result.predictions)
     words = sentence(named, Evidence.of(values, seen), mask_of(photo))
     figure = heat.draw(photo_src(photo), seen, values, scale, theme=panel.theme)
+    if shown.layer is not None:
+        field.followed(figure, scene.field_of(shown.layer), seen, values.shape)
     twin = heat.tell(values, scale, shown.title)
     return [
         photo_graph(figure, twin, seen, {"heat": panel.name}),

@@ -1,61 +1,72 @@
-"""The page Explore: a layer's channels on one photo, and how the photo changes on its way."""
+"""The page Explore: a layer's channels on one photo, and the way there through the network."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import dash_mantine_components as dmc
 from dash import dcc, html
 
 from servelens.client import Result
-from servelens.client.colours import Scale
+from servelens_dashboard.components.facts import fact_table
 from servelens_dashboard.components.graph import graph, numbers
 from servelens_dashboard.components.layers import layer_tree
 from servelens_dashboard.components.notice import hint
-from servelens_dashboard.components.photo import photo_graph, photo_src, picture_graph
+from servelens_dashboard.components.photo import picture_graph
 from servelens_dashboard.components.saving import saving
-from servelens_dashboard.figures import depth, heat
+from servelens_dashboard.figures import network
 from servelens_dashboard.figures.atlas import Atlas
 from servelens_dashboard.figures.atlas import draw as draw_atlas
 from servelens_dashboard.figures.atlas import tell as tell_atlas
 from servelens_dashboard.figures.look import Theme, number
-from servelens_dashboard.figures.maps import plane
-from servelens_dashboard.lens import Lens, looked_at
+from servelens_dashboard.lens import Lens
+from servelens_dashboard.questions import SORTS, USUAL_SORT
 from servelens_dashboard.scene import Scene
 from servelens_dashboard.url_state import OWN, SHARED, View
-from servelens_dashboard.views.side import side
+from servelens_dashboard.views.channel import channel_view
+from servelens_dashboard.views.side import samples, side
 
-MOST_CHANNELS = 64
-SORTS = {"activation": "strongest first", "variance": "most varied first", "random": "at random"}
-USUAL_SORT = next(iter(SORTS))
+SCALES = {OWN: "each on its own scale", SHARED: "all on one scale"}
+
+# What a part of the page is drawn from: the view, without what is nothing to the part.
+LAYER_ASK, CHANNEL_ASK, UNIT_ASK, WHOLE_ASK = "layer-ask", "channel-ask", "unit-ask", "whole-ask"
+ASKED: Mapping[str, Callable[[View], View]] = {
+    LAYER_ASK: lambda view: view.at_channel(None),
+    CHANNEL_ASK: lambda view: view.but(place=None, out=False),
+    UNIT_ASK: lambda view: view.but(out=False),
+    WHOLE_ASK: lambda view: view,
+}
 
 
 def page(scene: Scene, lens: Lens, pulse: str) -> list[html.Div]:
-    ask = {"href": scene.view.href, "pulse": pulse}
     return [
         side(scene, lens, layer_tree(scene.capability, scene.view)),
-        html.Div(_stage(scene, ask), className="stage"),
-        html.Div(_right(scene, ask), className="right"),
+        html.Div(_stage(scene, pulse), className="stage"),
+        html.Div(_right(scene, pulse), className="right"),
     ]
 
 
-def atlas_request(scene: Scene) -> dict[str, Any]:
-    wanted = {
-        "layers": [scene.view.layer],
-        "channels": MOST_CHANNELS,
-        "sort_by": scene.view.sort_by or USUAL_SORT,
-    }
-    return {"activations": wanted, "top_k": 1}
+def step(before: View, scene: Scene, lens: Lens, pulse: str) -> dict[str, dict[str, Any]] | None:
+    """From one channel to another the page stays: what is of it is drawn anew, each part in its
+    place, and links go on from it. None where more than that is another."""
+    view = scene.view
+    changed = [name for name, of in ASKED.items() if of(before) != of(view)]
+    if LAYER_ASK in changed:
+        return None
+    asked = {name: {"data": _ask(ASKED[name](view), pulse)} for name in changed}
+    links = {"children": samples(view, lens)}
+    return {**asked, "predictions-ask": {"data": _ask(view, pulse)}, "samples": links}
 
 
-def channel_request(scene: Scene) -> dict[str, Any]:
-    """By itself, for it may be none of the atlas's."""
-    wanted = {
-        "layers": [scene.view.layer],
-        "channels": [scene.view.channel],
-        "statistics": False,
-    }
-    return {"activations": wanted, "top_k": 1}
+def network_body(scene: Scene, theme: Theme) -> list[Any]:
+    twin = network.tell(scene.capability)
+    figure = network.draw(scene.capability, scene.view.layer, theme)
+    width = f"{network.width(scene.capability)}px"
+    drawn = html.Div(
+        graph(figure, twin, "network-graph", minWidth=width), className="sideways", tabIndex=0
+    )
+    return [drawn, numbers(twin)]
 
 
 def atlas_body(scene: Scene, result: Result, theme: Theme) -> list[Any]:
@@ -81,79 +92,58 @@ def atlas_of(scene: Scene, result: Result) -> Atlas:
     return Atlas.of(shown.to_numpy(), channels, shared=scene.view.scale != OWN)
 
 
-def channel_body(scene: Scene, result: Result, theme: Theme) -> list[Any]:
-    shown = result.activations[0]
-    if shown.maps is None:
-        return [html.P(shown.why_nothing, className="notice", role="alert")]
-    values = plane(shown.maps[0])
-    scale = Scale.of(values, signed=False)
-    photo = photo_src(scene.view.photo or "")
-    seen = looked_at(result)
-    figure = heat.draw(photo, seen, values, scale, theme=theme)
-    twin = heat.tell(values, scale, f"channel {scene.view.channel} of {shown.layer}")
-    close = dcc.Link("close", href=scene.view.but(channel=None).href, className="remove")
-    return [
-        html.Div([html.H2(f"Channel {scene.view.channel}"), close], className="title"),
-        html.Div(
-            photo_graph(figure, twin, seen, {"heat": "channel"}),
-            className="one-channel",
-        ),
-        html.P(twin.caption, className="hint"),
-        numbers(twin),
-        saving(scene.view, "channel"),
-    ]
+def _ask(view: View, pulse: str) -> dict[str, str]:
+    return {"href": view.href, "pulse": pulse}
 
 
-def depth_body(scene: Scene, result: Result, theme: Theme) -> list[Any]:
-    models = {scene.version.name: result.activations}
-    twin = depth.tell(models)
-    figure = depth.draw(models, chosen=scene.view.layer, theme=theme)
-    return [graph(figure, twin, "depth"), html.P(twin.caption, className="hint"), numbers(twin)]
-
-
-def _stage(scene: Scene, ask: Mapping[str, str]) -> list[Any]:
+def _stage(scene: Scene, pulse: str) -> list[Any]:
     view = scene.view
     if view.photo is None:
         return [hint("Drop an image here, paste one, or choose a file.")]
     if view.layer is None:
         return [hint("This model has no layer with a map to look at.")]
     return [
+        html.Div(id="network"),
         html.Div([html.H2(view.layer), _choices(view)], className="title"),
         html.Div(id="atlas", className="atlas"),
-        html.Div(id="channel"),
-        dcc.Store(id="explore-ask", data=ask),
+        channel_view(view),
+        *(dcc.Store(id=name, data=_ask(of(view), pulse)) for name, of in ASKED.items()),
     ]
 
 
 def _choices(view: View) -> html.Div:
     """How the atlas is sorted and scaled."""
-    sort = view.sort_by or USUAL_SORT
-    scales = ((SHARED, "one scale"), (OWN, "each its own"))
+    choices = (
+        ("sort", "Order of the channels", SORTS, view.sort_by or USUAL_SORT),
+        ("scale", "Scale of the colours", SCALES, view.scale),
+    )
     return html.Div(
         [
-            *(_choice(text, view.but(sort_by=name), name == sort) for name, text in SORTS.items()),
-            html.Span("·", **{"aria-hidden": "true"}),
-            *(_choice(text, view.but(scale=name), name == view.scale) for name, text in scales),
+            dmc.Select(
+                id=name,
+                data=[{"value": value, "label": label} for value, label in words.items()],
+                value=chosen,
+                allowDeselect=False,
+                size="xs",
+                attributes={"input": {"aria-label": title}},
+            )
+            for name, title, words, chosen in choices
         ],
         className="scales",
     )
 
 
-def _choice(text: str, view: View, here: bool) -> dcc.Link:
-    return dcc.Link(text, href=view.href, className="here" if here else "")
-
-
-def _right(scene: Scene, ask: Mapping[str, str]) -> list[Any]:
+def _right(scene: Scene, pulse: str) -> list[Any]:
     layers = {layer["name"]: layer for layer in scene.capability["layers"]}
     layer = layers.get(scene.view.layer or "")
     return [
         html.Div(id="predictions"),
-        dcc.Store(id="predictions-ask", data=ask),
+        dcc.Store(id="predictions-ask", data=_ask(scene.view, pulse)),
         html.H2("The layer") if layer else None,
         _facts(layer) if layer else None,
         html.Div(id="statistics"),
         html.H2("On the way through the network"),
-        html.Div(id="progression"),
+        html.Div(id="journey"),
     ]
 
 
@@ -161,7 +151,7 @@ def statistics_body(result: Result) -> Any:
     told = result.activations[0].statistics
     if told is None:
         return []
-    return _table(
+    return fact_table(
         {
             "mean": number(told.mean),
             "deviation": number(told.std),
@@ -178,7 +168,7 @@ def _facts(layer: Mapping[str, Any]) -> html.Table:
     seen = "not known"
     if field:
         seen = "all of the input" if field["whole"] else " × ".join(map(str, field["size"]))
-    return _table(
+    return fact_table(
         {
             "kind": layer["type"],
             "output": " × ".join(map(str, layer["shape"] or ())) or "not known",
@@ -186,8 +176,3 @@ def _facts(layer: Mapping[str, Any]) -> html.Table:
             "each number sees": seen,
         }
     )
-
-
-def _table(facts: Mapping[str, str]) -> html.Table:
-    rows = [html.Tr([html.Th(name, scope="row"), html.Td(text)]) for name, text in facts.items()]
-    return html.Table(html.Tbody(rows), className="facts")
