@@ -155,9 +155,11 @@ def test_a_link_brings_back_the_look_too(page: Page, chromium: Browser) -> None:
     expect(page).to_have_url(re.compile(r"#opacity=0\.75&hide=1&colours=magma$"))
     page.get_by_role("slider", name="Hide below").press("Home")
     expect(page).to_have_url(re.compile(r"#opacity=0\.75&colours=magma$"))
+    page.get_by_text("Pale photo").click()
+    expect(page).to_have_url(re.compile(r"#opacity=0\.75&colours=magma&photo=bright$"))
     page.get_by_role("link", name="square", exact=True).click()
     expect(page.locator(".sentence").first).to_have_text(re.compile("^square"))
-    expect(page).to_have_url(re.compile(r"class=2.*#opacity=0\.75&colours=magma$"))
+    expect(page).to_have_url(re.compile(r"class=2.*#opacity=0\.75&colours=magma&photo=bright$"))
     page.keyboard.press("c")
     expect(page.locator("#working")).to_have_text("The link is copied.")
     link = page.evaluate("navigator.clipboard.readText()")
@@ -166,6 +168,7 @@ def test_a_link_brings_back_the_look_too(page: Page, chromium: Browser) -> None:
     visitor.goto(link)
     expect(visitor.locator(".sentence").first).to_have_text(re.compile("^square"))
     expect(visitor.get_by_role("textbox", name="Colours")).to_have_value("Magma")
+    expect(visitor.get_by_role("switch", name="Pale photo")).not_to_be_checked()
     looks = visitor.locator(HEAT).first
     expect(looks).to_have_attribute("href", heat.get_attribute("href") or "")
     other.close()
@@ -177,3 +180,14 @@ def test_a_look_that_is_none_is_the_usual_one(page: Page, look: str) -> None:
     expect(page.locator(HEAT).first).to_be_attached()
     expect(page.get_by_role("slider", name="Opacity")).to_have_attribute("aria-valuenow", "0.8")
     expect(page.get_by_role("textbox", name="Colours")).to_have_value("Colours as usual")
+
+
+def test_what_a_unit_under_the_pointer_sees_is_boxed(page: Page) -> None:
+    """Of a layer's map; a map of the input has no layer to say it of."""
+    page.goto("/?method=grad_cam&method=saliency")
+    panels = page.locator(".panel")
+    for panel, boxes in ((panels.nth(0), 1), (panels.nth(1), 0)):
+        expect(panel.locator(".saving")).to_be_visible()
+        panel.locator(".nsewdrag").first.hover(position={"x": 120, "y": 120})
+        expect(panel.locator(".hoverlayer text").first).to_contain_text("value")
+        expect(panel.locator(".shapelayer path")).to_have_count(boxes)
