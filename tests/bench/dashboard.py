@@ -232,7 +232,7 @@ def _sessions(stage: Stage) -> list[Row]:
 def _settle(page: Page) -> None:
     """What is asked for after the map has come too, so that the next has the worker to itself."""
     page.wait_for_timeout(500)
-    page.wait_for_function("!document.querySelector('[data-dash-is-loading=true]')")
+    page.wait_for_selector("[data-dash-is-loading=true]", state="detached")
     page.wait_for_timeout(500)
 
 
