@@ -155,7 +155,7 @@ def test_a_link_brings_back_the_look_too(page: Page, chromium: Browser) -> None:
     expect(page).to_have_url(re.compile(r"#opacity=0\.75&hide=1&colours=magma$"))
     page.get_by_role("slider", name="Hide below").press("Home")
     expect(page).to_have_url(re.compile(r"#opacity=0\.75&colours=magma$"))
-    page.get_by_text("Pale photo").click()
+    page.get_by_role("switch", name="Pale photo").click()
     expect(page).to_have_url(re.compile(r"#opacity=0\.75&colours=magma&photo=bright$"))
     page.get_by_role("link", name="square", exact=True).click()
     expect(page.locator(".sentence").first).to_have_text(re.compile("^square"))
