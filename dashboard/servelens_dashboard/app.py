@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from servelens.client import KeyFile, Server, keys_from_environment
-from servelens_dashboard import photo_doors
+from servelens_dashboard import export_doors, photo_doors
 from servelens_dashboard.callbacks import (
     compare,
     explain,
@@ -29,11 +29,14 @@ from servelens_dashboard.shelf import Shelf
 from servelens_dashboard.views.shell import shell
 
 HERE = Path(__file__).parent
-# Dash's own, with the language that it is in.
-INDEX = """<!DOCTYPE html>
+PLOTLY = "/_dash-component-suites/plotly/package_data/plotly.min.js"
+# Dash's own, with the language that it is in. Plotly, by far the largest script, is asked for at
+# once, and not only when the first graph is there to be drawn.
+INDEX = f"""<!DOCTYPE html>
 <html lang="en">
-  <head>{%metas%}<title>{%title%}</title>{%favicon%}{%css%}</head>
-  <body>{%app_entry%}<footer>{%config%}{%scripts%}{%renderer%}</footer></body>
+  <head>{{%metas%}}<title>{{%title%}}</title>{{%favicon%}}{{%css%}}
+    <link rel="preload" href="{PLOTLY}" as="script"></head>
+  <body>{{%app_entry%}}<footer>{{%config%}}{{%scripts%}}{{%renderer%}}</footer></body>
 </html>"""
 
 
@@ -47,6 +50,7 @@ def make_app(settings: Settings) -> ASGIApp:
     # FastAPI's own pages of documentation load scripts from a CDN.
     http = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     photo_doors.open_doors(http, desk, settings.photo_bytes)
+    export_doors.open_doors(http, desk)
     dash = Dash(
         "servelens_dashboard",
         server=http,

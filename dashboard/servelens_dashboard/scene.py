@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from servelens.client import Version
 from servelens_dashboard.lens import Lens, Overview
+from servelens_dashboard.troubles import EXPECTED
 from servelens_dashboard.url_state import Entry, Named, View, parse
 
 MOST_CLASSES = 10
@@ -37,6 +38,12 @@ class Scene:
         """Those with maps, in the order of execution."""
         layers = self.capability["layers"]
         return tuple(layer["name"] for layer in layers if len(layer["shape"] or ()) == MAP)
+
+    def field_of(self, layer: str | None) -> Mapping[str, Any] | None:
+        """What one unit of the layer can see of the input, where that is known."""
+        layers = {known["name"]: known for known in self.capability["layers"]}
+        field: Mapping[str, Any] | None = layers.get(layer, {}).get("receptive_field")
+        return field
 
     @property
     def layer(self) -> Mapping[str, Any] | None:
@@ -68,6 +75,17 @@ def set_scene(view: View, lens: Lens) -> Scene:
     )
 
 
+def each_scene(view: View, lens: Lens) -> dict[str, Scene | Exception]:
+    """A scene for each of several models, or why there is none."""
+    scenes: dict[str, Scene | Exception] = {}
+    for named in view.models:
+        try:
+            scenes[str(named)] = set_scene(view.but(models=(named,), layer=None), lens)
+        except EXPECTED as error:
+            scenes[str(named)] = error
+    return scenes
+
+
 def scene_at(href: str, lens: Lens) -> Scene:
     address = urlsplit(href)
     return set_scene(parse(address.path, address.query), lens)
@@ -88,8 +106,9 @@ def _entry(planned: Any) -> Entry:
     return Entry(method, layer, tuple(sorted(more.items())))
 
 
-def predict_request(classes: int) -> dict[str, Any]:
-    return {"top_k": min(classes, MOST_CLASSES)}
+def predict_request(scene: Scene) -> dict[str, Any]:
+    """So many classes that no answer need be asked again for those of the page."""
+    return {"top_k": min(len(scene.labels), MOST_CLASSES)}
 
 
 def depth_request(scene: Scene) -> dict[str, Any]:
@@ -98,9 +117,10 @@ def depth_request(scene: Scene) -> dict[str, Any]:
     return {"activations": {"layers": layers, "maps": False}, "top_k": 1}
 
 
-def explain_request(view: View, entry: Entry) -> dict[str, Any]:
+def explain_request(scene: Scene, entry: Entry) -> dict[str, Any]:
     """One method for the view's class."""
-    return {"explain": [entry.request()], "target": target_of(view), "top_k": 1}
+    target = target_of(scene.view)
+    return {"explain": [entry.request()], "target": target, **predict_request(scene)}
 
 
 def target_of(view: View) -> Any:
@@ -110,6 +130,6 @@ def target_of(view: View) -> Any:
     return "predicted" if view.target is None else view.target
 
 
-def trust_request(view: View, entry: Entry) -> dict[str, Any]:
+def trust_request(scene: Scene, entry: Entry) -> dict[str, Any]:
     """The same map with evidence on it."""
-    return {**explain_request(view, entry), "trust": True}
+    return {**explain_request(scene, entry), "trust": True}

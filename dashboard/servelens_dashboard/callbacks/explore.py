@@ -59,13 +59,6 @@ def register(app: Dash, desk: Desk) -> None:
         [State(name, "data") for name in explore.NARROWED],
         prevent_initial_call=True,
     )
-    app.clientside_callback(
-        ClientsideFunction("field", "follow"),
-        Output({"heat": "channel"}, "figure", allow_duplicate=True),
-        Input({"heat": "channel"}, "hoverData"),
-        State({"heat": "channel"}, "figure"),
-        prevent_initial_call=True,
-    )
 
 
 def _wire(app: Dash, desk: Desk, asked: str, part: str, draw: Draw) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from dash import Dash, Input, Output, State, ctx, html, no_update
 from dash.exceptions import PreventUpdate
@@ -29,13 +30,22 @@ def register(app: Dash, desk: Desk) -> None:
         Input("url", "pathname"),
         Input("url", "search"),
         Input("pulse", "data"),
+        State("permalink", "href", allow_optional=True),
         State(explore.WHOLE_ASK, "data", allow_optional=True),
     )
     async def show_page(
-        pathname: str, search: str, pulse: str, shown: dict[str, str] | None
+        pathname: str,
+        search: str,
+        pulse: str,
+        permalink: str | None,
+        shown: dict[str, str] | None,
     ) -> Any:
-        if ctx.triggered_id == "pulse" and pathname == MODELS_PATH:
-            raise PreventUpdate  # its table looks by itself, and what was told there stays
+        if list(ctx.triggered_prop_ids.values()) == ["pulse"]:
+            if pathname == MODELS_PATH:
+                raise PreventUpdate  # its table looks by itself, and what was told there stays
+            # What a page has chosen by itself stays, even if the model has lost its workers.
+            address = urlsplit(permalink or f"{pathname}{search}")
+            pathname, search = address.path, address.query
         if links := await desk.run(_stays, desk.lens, pathname, search, pulse, shown):
             return no_update, links
         return await desk.run(_page, desk, pathname, search, pulse)

@@ -14,6 +14,7 @@ from servelens_dashboard.components.changes import change_table
 from servelens_dashboard.components.graph import numbers
 from servelens_dashboard.components.notice import hint
 from servelens_dashboard.components.photo import bare_photo, photo_graph, photo_src
+from servelens_dashboard.components.saving import saving
 from servelens_dashboard.figures import field, heat, knockout
 from servelens_dashboard.figures.look import Theme
 from servelens_dashboard.figures.maps import plane
@@ -76,16 +77,17 @@ def look_body(scene: Scene, channel: Result, unit: Result, theme: Theme) -> list
     if shown.maps.ndim != MAP:
         return [hint(f"Its numbers have no place in the photo: {scale.words()}.")]
     figure = heat.draw(photo, seen, values, scale, theme=theme)
-    known = (scene.layer or {}).get("receptive_field")
-    field.followed(figure, known, seen, values.shape)
+    field.followed(figure, scene.field_of(scene.view.layer), seen, values.shape)
     twin = heat.tell(values, scale, "Where it answers")
     if told is None:
-        return [_over_the_photo(figure, twin, channel, "channel")]
+        return [_over_the_photo(figure, twin, channel, scene.view, "channel")]
     if told.box is not None:
         field.boxed(figure, told.box)
     return [
-        _over_the_photo(figure, twin, channel, "channel", "A click looks at the unit there."),
-        _unit(photo, told, unit, theme),
+        _over_the_photo(
+            figure, twin, channel, scene.view, "channel", "A click looks at the unit there."
+        ),
+        _unit(scene.view, told, unit, theme),
     ]
 
 
@@ -102,8 +104,9 @@ def out_body(view: View, result: Result | None) -> list[Any]:
     return [html.P(words, className="judgement"), change_table(rows, words)]
 
 
-def _unit(photo: str, told: ReceptiveField, unit: Result, theme: Theme) -> html.Figure:
+def _unit(view: View, told: ReceptiveField, unit: Result, theme: Theme) -> html.Figure:
     """What moves it, where that could be found, within what it can see."""
+    photo = photo_src(view.photo or "")
     values = None if told.map is None else plane(told.map)
     scale = None if values is None else Scale.of(values, signed=False)
     figure = heat.draw(photo, looked_at(unit), values, scale, theme=theme)
@@ -113,14 +116,17 @@ def _unit(photo: str, told: ReceptiveField, unit: Result, theme: Theme) -> html.
     if values is not None and scale is not None:
         twin = Twin(twin.caption, heat.tell(values, scale, "what moves it").rows)
     why = "" if told.problem is None else told.problem.words
-    return _over_the_photo(figure, twin, unit, "unit", why)
+    return _over_the_photo(figure, twin, unit, view, "unit", why)
 
 
-def _over_the_photo(figure: Any, twin: Twin, of: Result, name: str, more: str = "") -> html.Figure:
+def _over_the_photo(
+    figure: Any, twin: Twin, of: Result, view: View, name: str, more: str = ""
+) -> html.Figure:
     return html.Figure(
         [
             photo_graph(figure, twin, looked_at(of), {"heat": name}),
             html.Figcaption(f"{twin.caption} {more}", className="hint"),
             numbers(twin),
+            saving(view, name),
         ]
     )

@@ -15,6 +15,7 @@ from servelens_dashboard.components.graph import graph, numbers
 from servelens_dashboard.components.looks import scale_links
 from servelens_dashboard.components.notice import hint
 from servelens_dashboard.components.photo import bare_photo, photo_graph, photo_src
+from servelens_dashboard.components.saving import saving
 from servelens_dashboard.figures import depth, heat
 from servelens_dashboard.figures import predictions as bars
 from servelens_dashboard.figures.evidence import Evidence, who
@@ -77,7 +78,11 @@ def maps_body(
     places = (
         same_places({name: _evidence(result) for name, result in drawn.items()}) if drawn else ""
     )
-    return [html.Div(panels, className="panels"), html.P(places, className="sentence")]
+    return [
+        html.Div(panels, className="panels"),
+        html.P(places, className="sentence"),
+        saving(view, "maps") if drawn else None,
+    ]
 
 
 def predictions_body(models: Mapping[str, list[Prediction]], theme: Theme) -> list[Any]:

@@ -15,6 +15,7 @@ from servelens_dashboard.components.graph import graph, numbers
 from servelens_dashboard.components.layers import layer_tree
 from servelens_dashboard.components.notice import hint
 from servelens_dashboard.components.photo import bare_photo, picture_graph
+from servelens_dashboard.components.saving import saving
 from servelens_dashboard.figures import network
 from servelens_dashboard.figures.atlas import Atlas
 from servelens_dashboard.figures.atlas import draw as draw_atlas
@@ -78,6 +79,7 @@ def atlas_body(scene: Scene, result: Result, theme: Theme) -> list[Any]:
         picture_graph(figure, twin, height / width, {"heat": "atlas"}),
         html.P(twin.caption, className="hint"),
         numbers(twin),
+        saving(scene.view, "atlas"),
     ]
 
 
