@@ -35,7 +35,7 @@ BASE_ALLOWANCE = 4 * 2**30
 
 def main(source: Path, target: Path, report: Path, class_file: Path | None) -> int:
     allowance = BASE_ALLOWANCE + 4 * source.stat().st_size
-    _limit_memory(allowance)
+    limit_memory(allowance)
     try:
         write_weights(target, read_state(source, class_file, allowance))
     except Unusable as unusable:
@@ -126,7 +126,7 @@ def _check_tensors(state: Mapping[str, Any], allowance: int) -> None:
         raise Unusable(f"would unfold to {size / 2**30:.0f} GiB of weights")
 
 
-def _limit_memory(allowance: int) -> None:
+def limit_memory(allowance: int) -> None:
     """As much more than the libraries take already, where the system keeps such limits."""
     with suppress(ImportError, OSError, ValueError):
         import resource
