@@ -34,7 +34,7 @@ class Draft:
 
 
 def draft(file: Path, state: State, architecture: str | None = None) -> Draft:
-    """Raises WeightsError where the weights fit no architecture, or not the one that is said."""
+    """Raises Unusable where the weights fit no architecture, or not the one that is said."""
     found = guess(state, None if architecture is None else [architecture])
     name = name_of(file)
     table = {

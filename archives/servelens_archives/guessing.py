@@ -13,10 +13,10 @@ from functools import cached_property
 
 from servelens.engine.folder.card import Card, ModelSource
 from servelens.engine.folder.loading import ModelLoadError, count_and_name
-from servelens_archives.errors import WeightsError
 from servelens_archives.fitting import State, fit
 from servelens_archives.hollow import hollow_state
 from servelens_archives.shipped import recipe_names
+from servelens_archives.unpickling import Unusable
 
 CHANNELS = (1, 3)
 NEAR = 0.5
@@ -92,7 +92,7 @@ class Comparison:
 
 
 def guess(state: State, architectures: Iterable[str] | None = None) -> Guess:
-    """Which of these it is, of all of torchvision's unless said; raises WeightsError."""
+    """Which of these it is, of all of torchvision's unless said; raises Unusable."""
     nearest: Comparison | None = None
     doubled = ""
     for architecture in known_architectures() if architectures is None else architectures:
@@ -105,7 +105,7 @@ def guess(state: State, architectures: Iterable[str] | None = None) -> Guess:
             return _of_photos(compared.guess())
         if nearest is None or compared.share > nearest.share:
             nearest = compared
-    raise WeightsError(doubled or _why_none(nearest))
+    raise Unusable(f"is not clear: {doubled}" if doubled else _why_none(nearest))
 
 
 def known_architectures() -> list[str]:
@@ -119,8 +119,8 @@ def known_architectures() -> list[str]:
 
 def _of_photos(found: Guess) -> Guess:
     if found.channels not in CHANNELS:
-        raise WeightsError(
-            f"it is a {found.architecture} whose first layer takes {found.channels} channels, "
+        raise Unusable(
+            f"is a {found.architecture} whose first layer takes {found.channels} channels, "
             "where a photo has 3 or, grey, 1"
         )
     return found
@@ -128,16 +128,16 @@ def _of_photos(found: Guess) -> Guess:
 
 def _why_none(nearest: Comparison | None) -> str:
     if nearest is None or nearest.share < NEAR:
-        return f"no architecture of torchvision's has these weights; {OWN_CLASS}"
+        return f"fits no architecture of torchvision's; {OWN_CLASS}"
     told = count_and_name("that differ", nearest.strays)
     if nearest.only_head_differs:
         return (
-            f"all but the head is a {nearest.architecture}'s, but the head has other layers than "
+            f"is a {nearest.architecture} but for the head, which has other layers than "
             f"torchvision gives it, and weights do not say what stands between them ({told}); "
             f"{OWN_CLASS}"
         )
     return (
-        f"no architecture of torchvision's has these weights; the nearest is "
+        f"fits no architecture of torchvision's; the nearest is "
         f"{nearest.architecture}, of whose {len(nearest.expected)} tensors {nearest.share:.0%} fit "
         f"({told}); {OWN_CLASS}"
     )

@@ -27,8 +27,11 @@ def main(source: Path, report: Path, architecture: str | None) -> int:
     limit_memory(allowance)
     try:
         write_report(report, result=look(source, architecture, allowance))
-    except (Unusable, WeightsError) as problem:
-        write_report(report, problem=str(problem))
+    except Unusable as unusable:
+        write_report(report, problem=str(unusable))
+        return 1
+    except WeightsError as error:
+        write_report(report, problem=f"was not opened: {error}")
         return 1
     except MemoryError:
         write_report(report, problem=f"needs more than {allowance / 2**30:.0f} GiB to be opened")

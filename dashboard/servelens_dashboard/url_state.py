@@ -84,6 +84,7 @@ class View:
     layer: str | None = None
     channel: int | None = None
     sort_by: str | None = None
+    file: str | None = None
 
     @property
     def model(self) -> Named | None:
@@ -113,6 +114,7 @@ class View:
             ("layer", self.layer),
             ("channel", self.channel),
             ("sort", self.sort_by),
+            ("file", self.file if self.page == "models" else None),
         ):
             if value is not None:
                 yield key, str(value)
@@ -141,6 +143,7 @@ def parse(pathname: str | None, search: str | None) -> View:
         layer=_last(pairs, "layer"),
         channel=_index(pairs, "channel"),
         sort_by=_last(pairs, "sort"),
+        file=_last(pairs, "file"),
     )
 
 
