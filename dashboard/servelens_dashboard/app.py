@@ -18,6 +18,7 @@ from servelens_dashboard.callbacks import (
     looks,
     models,
     steering,
+    story,
     trust,
 )
 from servelens_dashboard.callbacks import shell as shell_callbacks
@@ -64,7 +65,8 @@ def make_app(settings: Settings) -> ASGIApp:
         serve_locally=True,
     )
     dash.layout = shell()
-    for wiring in (shell_callbacks, steering, looks, explain, trust, explore, compare, models):
+    parts = (shell_callbacks, steering, looks, explain, trust, explore, compare, models, story)
+    for wiring in parts:
         wiring.register(dash, desk)
     files.register(dash, desk, workshop)
     # Else done at the first request for "/", and whoever opens another page first has no assets.

@@ -85,6 +85,8 @@ class View:
     channel: int | None = None
     sort_by: str | None = None
     file: str | None = None
+    # The demo's story, told as far as this step.
+    story: int | None = None
 
     @property
     def model(self) -> Named | None:
@@ -115,6 +117,7 @@ class View:
             ("channel", self.channel),
             ("sort", self.sort_by),
             ("file", self.file if self.page == "models" else None),
+            ("story", self.story),
         ):
             if value is not None:
                 yield key, str(value)
@@ -144,6 +147,7 @@ def parse(pathname: str | None, search: str | None) -> View:
         channel=_index(pairs, "channel"),
         sort_by=_last(pairs, "sort"),
         file=_last(pairs, "file"),
+        story=_index(pairs, "story"),
     )
 
 
