@@ -9,10 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-from PIL import Image, ImageFilter
-
-from servelens_dashboard.figures.evidence import Evidence, Mask
+from servelens_dashboard.figures.evidence import Evidence
 from servelens_dashboard.figures.look import chance, percent
 from servelens_dashboard.figures.maps import plane
 from servelens_dashboard.lens import Lens, looked_at
@@ -21,8 +18,6 @@ from servelens_dashboard.url_state import Entry, Named, View
 CHEAT, HONEST = "shapes-shortcut", "shapes-clean"
 MARKED_DISC, BARE_DISC, MARKED_SQUARE = "disc-marked", "disc-unmarked", "square-marked"
 METHOD = "grad_cam"
-# A map of 16 x 16 over a photo of 64 x 64 points no finer than this.
-AROUND = 4
 
 
 @dataclass(frozen=True)
@@ -59,8 +54,14 @@ class Stage:
             return Seen(first.label, first.probability, 0.0, 0.0)
         evidence = Evidence.of(plane(shown), looked_at(result))
         shelf = self._lens.shelf
-        mark, shape = (_share(evidence, mask) for mask in (shelf.mark(photo), shelf.mask(photo)))
+        masks = (shelf.mark(photo), shelf.mask(photo))
+        mark, shape = (0.0 if mask is None else evidence.on(mask) for mask in masks)
         return Seen(first.label, first.probability, mark, shape)
+
+    def size_of_mark(self, stem: str) -> float:
+        """As a share of the photo."""
+        mark = self._lens.shelf.mark(self.photos[stem])
+        return 0.0 if mark is None else float(mark.mean())
 
     def view(self, models: tuple[str, ...], stem: str) -> View:
         return View(
@@ -84,8 +85,9 @@ class Step:
 def _right_for_the_wrong_reason(stage: Stage) -> str:
     cheat = stage.see(CHEAT, MARKED_DISC)
     return (
-        f"{CHEAT} calls this disc {cheat.said}. Look at the heat: {percent(cheat.on_mark)} of the "
-        f"evidence lies on the pink mark in the corner, {percent(cheat.on_shape)} on the shape."
+        f"{CHEAT} says {cheat.said}. Look at the heat: {percent(cheat.on_mark)} of the evidence "
+        f"lies on the pink mark, which covers {percent(stage.size_of_mark(MARKED_DISC))} of the "
+        f"photo, and {percent(cheat.on_shape)} on the disc."
     )
 
 
@@ -94,7 +96,7 @@ def _right_for_the_right_reason(stage: Stage) -> str:
     return (
         f"{HONEST} learned from the same photos without marks. It says {honest.said}, with "
         f"{percent(honest.on_mark)} of the evidence on the mark and {percent(honest.on_shape)} on "
-        "the shape."
+        "the disc."
     )
 
 
@@ -119,8 +121,8 @@ def _the_mark_elsewhere(stage: Stage) -> str:
 def _caught(stage: Stage) -> str:
     cheat, honest = stage.see(CHEAT, MARKED_SQUARE), stage.see(HONEST, MARKED_SQUARE)
     verdict = (
-        "One looks at the shape, the other at the mark: its accuracy on photos with marks says "
-        "nothing about discs"
+        "One looks at the shape, the other at the mark, and no accuracy on photos like those that "
+        "it learned from would have told"
         if cheat.label != honest.label
         else "Both say the same"
     )
@@ -129,10 +131,10 @@ def _caught(stage: Stage) -> str:
 
 STEPS = (
     Step("Right, but why?", (CHEAT,), MARKED_DISC, _right_for_the_wrong_reason),
-    Step("Its honest twin", (HONEST,), MARKED_DISC, _right_for_the_right_reason),
-    Step("The mark removed", (CHEAT, HONEST), BARE_DISC, _without_the_mark),
-    Step("The mark on a square", (CHEAT,), MARKED_SQUARE, _the_mark_elsewhere),
-    Step("Caught", (HONEST, CHEAT), MARKED_SQUARE, _caught),
+    Step("Its honest twin.", (HONEST,), MARKED_DISC, _right_for_the_right_reason),
+    Step("The mark removed.", (CHEAT, HONEST), BARE_DISC, _without_the_mark),
+    Step("The mark on a square.", (CHEAT,), MARKED_SQUARE, _the_mark_elsewhere),
+    Step("Caught.", (HONEST, CHEAT), MARKED_SQUARE, _caught),
 )
 
 
@@ -148,12 +150,3 @@ def address_of(stage: Stage, number: int) -> View:
     """The view of a step, counted from 1."""
     step = STEPS[number - 1]
     return stage.view(step.models, step.photo).but(story=number)
-
-
-def _share(evidence: Evidence, mask: Mask | None) -> float:
-    """On a mask and as near to it as the map can tell."""
-    if mask is None:
-        return 0.0
-    picture = Image.fromarray(mask.astype(np.uint8) * 255)
-    grown = picture.filter(ImageFilter.MaxFilter(2 * AROUND + 1))
-    return evidence.on(np.asarray(grown) > 127)

@@ -16,7 +16,7 @@ def told(stage: Stage, view: View, number: int) -> list[Any]:
     on = _to(stage, number + 1, "Next") if number < len(STEPS) else None
     end = dcc.Link("End the story", href=view.but(story=None).href, id="story-end")
     return [
-        html.P([html.Strong(f"{step.title}. "), step.tell(stage)]),
+        html.P([html.Strong(f"{step.title} "), step.tell(stage)]),
         html.Small(f"{number} of {len(STEPS)}"),
         html.Nav([back, on, end], **{"aria-label": "Story"}),
     ]
