@@ -107,7 +107,7 @@ def _findings(found: Guess, table: Mapping[str, Any]) -> Iterator[str]:
     if "output" in table:
         yield "the classes are called as ImageNet's, for there are as many"
     else:
-        yield "the classes have no names but those that are given as [output] labels"
+        yield "what the classes are called, weights do not say"
 
 
 def _counted(classes: int) -> str:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from servelens_dashboard.running import NotDone
 
+# What the builder says of a recipe stands in from its name.
+PROGRESS = "  "
 ERROR = "error: "
 NO_BUILDER = (
     "Building needs what runs a model, and the dashboard's Python does not have it: {error}. "
@@ -42,7 +44,8 @@ class Builder:
             try:
                 for line in process.stdout or ():
                     said.append(line.strip())
-                    tell(said[-1])
+                    if line.startswith(PROGRESS) and not said[-1].startswith(ERROR):
+                        tell(said[-1])
             finally:
                 self._processes.discard(process)
                 if clock is not None:

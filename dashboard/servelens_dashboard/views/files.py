@@ -103,14 +103,13 @@ def work(view: View, job: Job) -> list[Any]:
 
 
 def _links(said: str, links: Sequence[Any]) -> Any:
-    return html.P([html.Span(said), *links], className="kept") if links else None
+    return html.Ul([html.Li(said), *links], className="kept") if links else None
 
 
-def _link(view: View, name: str, words: str) -> dcc.Link:
+def _link(view: View, name: str, words: str) -> html.Li:
     here = name == view.file
-    return dcc.Link(
-        words,
-        href=view.but(page="models", file=name).href,
+    return html.Li(
+        dcc.Link(words, href=view.but(page="models", file=name).href),
         className="here" if here else "",
         **{"aria-current": "true"} if here else {},
     )
