@@ -16,6 +16,7 @@ from servelens_archives.checks import NAME
 from servelens_archives.errors import BuildError
 from servelens_archives.fitting import State
 from servelens_archives.guessing import Guess, guess
+from servelens_archives.labels import labels_beside
 from servelens_archives.recipe import GREY, PRETRAINED_KWARGS, read_table
 from servelens_archives.shipped import IMAGENET_LABELS, shipped_recipe
 
@@ -33,12 +34,13 @@ class Draft:
     findings: tuple[str, ...]
 
 
-def draft(file: Path, state: State, architecture: str | None = None) -> Draft:
-    """Raises Unusable where the weights fit no architecture, or not the one that is said."""
+def draft(file: Path, state: State, architecture: str | None = None, content: Any = None) -> Draft:
+    """`content` is the whole file's. Raises Unusable where the weights fit no architecture, or not
+    the one that is said."""
     found = guess(state, None if architecture is None else [architecture])
-    name = name_of(file)
+    labels, origin = _labels(found, content)
     table = {
-        "name": name,
+        "name": name_of(file),
         "title": file.stem,
         "model": {
             "architecture": found.architecture,
@@ -47,10 +49,10 @@ def draft(file: Path, state: State, architecture: str | None = None) -> Draft:
             **_kwargs(found.architecture),
         },
         "input": _input(found),
-        **_output(found),
+        **({"output": {"labels": labels}} if labels else {}),
         **_lens(found.architecture),
     }
-    return Draft(table, tuple(_findings(found, table)))
+    return Draft(table, tuple(_findings(found, table, origin)))
 
 
 def name_of(file: Path) -> str:
@@ -80,9 +82,17 @@ def _input(found: Guess) -> Table:
     }
 
 
-def _output(found: Guess) -> Table:
-    known = found.classes == IMAGENET_CLASSES and IMAGENET_LABELS.is_file()
-    return {"output": {"labels": str(IMAGENET_LABELS)}} if known else {}
+def _labels(found: Guess, content: Any) -> tuple[list[str] | str | None, str]:
+    """What the classes are called, and where that is from."""
+    beside = labels_beside(content, found.classes)
+    if beside is not None:
+        return list(beside[1]), f"the classes are called as {beside[0]} beside the weights has them"
+    if found.classes == IMAGENET_CLASSES and IMAGENET_LABELS.is_file():
+        return (
+            str(IMAGENET_LABELS),
+            "the classes are called as ImageNet's, for there are as many",
+        )
+    return None, "what the classes are called, the file does not say"
 
 
 def _lens(architecture: str) -> Table:
@@ -94,7 +104,7 @@ def _lens(architecture: str) -> Table:
     return {"lens": table["lens"]} if "lens" in table else {}
 
 
-def _findings(found: Guess, table: Mapping[str, Any]) -> Iterator[str]:
+def _findings(found: Guess, table: Mapping[str, Any], origin: str) -> Iterator[str]:
     article = "an" if found.architecture[0] in "aeio" else "a"
     yield f"all {found.tensors} tensors are those of {article} {found.architecture}"
     colours = "grey photos" if found.channels == 1 else "photos in colour"
@@ -104,10 +114,7 @@ def _findings(found: Guess, table: Mapping[str, Any]) -> Iterator[str]:
         f"{size} x {size} pixels with mean and std as torchvision feeds it; "
         "weights do not say, so change what you trained with otherwise"
     )
-    if "output" in table:
-        yield "the classes are called as ImageNet's, for there are as many"
-    else:
-        yield "what the classes are called, weights do not say"
+    yield origin
 
 
 def _counted(classes: int) -> str:

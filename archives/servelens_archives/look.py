@@ -18,7 +18,7 @@ from servelens_archives.child import write_report
 from servelens_archives.drafting import draft
 from servelens_archives.errors import WeightsError
 from servelens_archives.guessing import known_architectures
-from servelens_archives.open_weights import BASE_ALLOWANCE, limit_memory, read_state
+from servelens_archives.open_weights import BASE_ALLOWANCE, limit_memory, read_content, state_in
 from servelens_archives.unpickling import PICKLES, Unusable, refuse_unsafe_torch
 
 
@@ -42,7 +42,8 @@ def main(source: Path, report: Path, architecture: str | None) -> int:
 def look(source: Path, architecture: str | None, allowance: int) -> dict[str, Any]:
     if source.suffix in PICKLES:
         refuse_unsafe_torch(torch.__version__)
-    drafted = draft(source, read_state(source, allowance=allowance), architecture)
+    content = read_content(source)
+    drafted = draft(source, state_in(content, allowance), architecture, content)
     return {
         "recipe": drafted.table,
         "findings": drafted.findings,

@@ -52,10 +52,16 @@ def read_state(
     source: Path, class_file: Path | None = None, allowance: int = BASE_ALLOWANCE
 ) -> Mapping[str, torch.Tensor]:
     """The named tensors in the file, all of them plain; raises Unusable."""
-    if source.suffix in PICKLES:
-        state = find_state(unpickle(source, class_file))
-    else:
-        state = _read_arrays(source)
+    return state_in(read_content(source, class_file), allowance)
+
+
+def read_content(source: Path, class_file: Path | None = None) -> Any:
+    """All that is in the file: beside weights, whatever their author kept there."""
+    return unpickle(source, class_file) if source.suffix in PICKLES else _read_arrays(source)
+
+
+def state_in(content: Any, allowance: int = BASE_ALLOWANCE) -> Mapping[str, torch.Tensor]:
+    state = find_state(content)
     _check_tensors(state, allowance)
     return state
 

@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -180,6 +181,44 @@ def test_a_thousand_classes_are_imagenets(tmp_path: Path) -> None:
     recipe = recipe_of(draft(tmp_path / "a.pt", own("resnet18")).table, tmp_path, "a")
     assert recipe.card.output.labels is not None
     assert recipe.card.output.labels[1] == "goldfish"
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"classes": ["owl", "wren"]},
+        {"class_names": ("owl", "wren")},
+        {"epoch": 3, "class_to_idx": {"wren": 1, "owl": 0}},
+        {"idx_to_class": {0: "owl", 1: "wren"}},
+        {"id2label": {"0": "owl", "1": "wren"}},
+    ],
+)
+def test_names_that_were_saved_beside_the_weights_are_found(beside: dict[str, Any]) -> None:
+    state = own("resnet18", 2)
+    drafted = draft(Path("a.pt"), state, "resnet18", {"state_dict": state, **beside})
+    assert drafted.table["output"] == {"labels": ["owl", "wren"]}
+    assert "beside the weights" in drafted.findings[-1]
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"classes": ["owl"]},
+        {"classes": [1, 2]},
+        {"classes": "ow"},
+        {"classes": ["owl", ""]},
+        {"classes": ["owl", "x" * 201]},
+        {"class_to_idx": {"owl": 0, "wren": 2}},
+        {"class_to_idx": {"owl": True, "wren": False}},
+        {"labels": {"a": object(), "b": object()}},
+        ["owl", "wren"],
+        None,
+    ],
+)
+def test_what_are_no_names_of_these_classes_is_passed_over(beside: Any) -> None:
+    drafted = draft(Path("a.pt"), own("resnet18", 2), "resnet18", beside)
+    assert "output" not in drafted.table
+    assert drafted.findings[-1] == "what the classes are called, the file does not say"
 
 
 @pytest.mark.parametrize(
