@@ -68,18 +68,19 @@ class Drawer:
         """A file that comes piece by piece; raises `BadFile` where such a one is not taken."""
         return Arrival(self, self._folder, file_name(called))
 
-    def check_room(self, wanted: int) -> None:
-        if wanted > self.most_bytes:
+    def check_room(self, size: int, piece: int) -> None:
+        """For a file that has come to a size with a piece that is not written yet."""
+        if size > self.most_bytes:
             raise BadFile(
                 f"The file has more than {_gigabytes(self.most_bytes)}, the most that is taken. "
                 "Start the dashboard with a larger --file-gigabytes, or build it with "
                 "scripts/build."
             )
-        kept = sum(item.bytes for item in self.items())
-        if kept + wanted > self._cap_bytes:
+        coming = sum(part.stat().st_size for part in self._folder.glob(f"*{PART}"))
+        if sum(item.bytes for item in self.items()) + coming + piece > self._cap_bytes:
             raise BadFile(
-                f"The files that were dropped have {_gigabytes(kept)} and this one would make it "
-                f"more than {_gigabytes(self._cap_bytes)}. Remove one that is no longer needed."
+                "With this one the files that were dropped would have more than "
+                f"{_gigabytes(self._cap_bytes)}. Remove one that is no longer needed."
             )
 
     def items(self) -> list[Item]:
@@ -140,9 +141,10 @@ class Arrival:
 
     def add(self, piece: bytes) -> None:
         self._size += len(piece)
-        self._drawer.check_room(self._size)
+        self._drawer.check_room(self._size, len(piece))
         try:
             self._sink.write(piece)
+            self._sink.flush()
         except OSError as error:
             raise BadFile(f"The file could not be kept: {error.strerror}.") from error
         self._hash.update(piece)

@@ -71,6 +71,13 @@ def test_none_makes_room_for_another(drawer: Drawer) -> None:
     assert put(drawer, b"y" * 1300)
 
 
+def test_files_that_come_at_once_share_the_room(drawer: Drawer) -> None:
+    with drawer.receive("a.pt") as one, drawer.receive("b.pt") as other:
+        one.add(b"x" * 1600)
+        with pytest.raises(BadFile, match="Remove one that is no longer needed"):
+            other.add(b"y" * 1600)
+
+
 def test_nothing_is_no_file(drawer: Drawer) -> None:
     with pytest.raises(BadFile, match="empty"):
         put(drawer, b"")

@@ -64,12 +64,14 @@ def waiting(job: Job) -> list[Any]:
 def form(found: Mapping[str, Any]) -> list[Any]:
     """`found` is what the look has come to: a recipe, what it was told by, what else there is."""
     table = found["recipe"]
-    names = found.get("architectures") or [Field(ARCHITECTURE, "", "").text(table)]
-    classes = table.get("model", {}).get("num_classes")
+    model = table.get("model", {})
+    known = found.get("architectures") or [model.get("architecture")]
+    own_class = "architecture" not in model
+    fields = [field for field in FIELDS if not (own_class and field.key == ARCHITECTURE)]
     return [
         html.Ul([html.Li(_sentence(said)) for said in found.get("findings", ())], className="hint"),
         html.Div(
-            [_field(field, field.text(table), names, classes) for field in FIELDS],
+            [_field(field, field.text(table), known, model.get("num_classes")) for field in fields],
             className="recipe",
         ),
     ]
