@@ -27,10 +27,12 @@ def read(item: Item, *, confined: bool) -> Mapping[str, Any]:
     try:
         table = tomllib.loads(item.file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise BadFile(f"{item.file.name} is no recipe that can be read: {error}.") from error
+        raise BadFile(
+            f"The file {item.file.name} is no recipe that can be read: {error}."
+        ) from error
     for section, key, what in _paths(table) if confined else ():
         raise BadFile(
-            f"{item.file.name} says {key} = {what!r} in [{section}], a file that did not come with "
+            f"The file {item.file.name} says {key} = {what!r} in [{section}], a file that did not come with "
             "it. Build it where that file is, with scripts/build, and drop the .mar."
         )
     return table

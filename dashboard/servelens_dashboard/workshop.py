@@ -69,21 +69,27 @@ class Workshop:
     def is_dropped(self, item: Item) -> bool:
         return item.name not in self.recipes
 
+    def remove(self, name: str) -> None:
+        """Dropped again, the file is looked at again."""
+        self.drawer.remove(name)
+        for kind in (LOOK, BUILD):
+            self._jobs.pop((kind, name), None)
+
     def look(self, item: Item) -> Job:
         """What a recipe says, or would say of these weights; asked once."""
-        return self.job(LOOK, item) or self._begin(LOOK, item, self._look)
+        return self.job(LOOK, item.name) or self._begin(LOOK, item, self._look)
 
     def build(self, item: Item, values: Mapping[str, Any]) -> Job:
         """An archive in the store, registered; its result is the model's name."""
         return self._begin(BUILD, item, lambda item, job: self._build(item, job, values))
 
-    def job(self, kind: str, item: Item) -> Job | None:
-        return self._jobs.get((kind, item.name))
+    def job(self, kind: str, name: str) -> Job | None:
+        return self._jobs.get((kind, name))
 
     def _begin(self, kind: str, item: Item, work: Callable[[Item, Job], Any]) -> Job:
         """Anew where it is over, unless it is going on."""
         with self._lock:
-            known = self.job(kind, item)
+            known = self.job(kind, item.name)
             if known is not None and not known.is_over:
                 return known
             job = self._jobs[kind, item.name] = Job()
@@ -104,7 +110,7 @@ class Workshop:
         told = json.loads(report.read_text(encoding="utf-8"))
         if "problem" in told:
             report.unlink()  # another builder may know better
-            raise NotDone(f"{item.file.name} {told['problem']}")
+            raise NotDone(f"The file {item.file.name} {told['problem']}")
         return told["result"]
 
     def _build(self, item: Item, job: Job, values: Mapping[str, Any]) -> str:
@@ -114,8 +120,9 @@ class Workshop:
             job.said.append("copying the archive into the store")
             _copy(item.file, target)
         else:
+            found = self._found(item)
             given = [str(item.file), "--out", str(target.parent), *self._sets(item, values)]
-            known = (self.look(item).result or {}).get("findings", ())
+            known = found.get("findings", ())
             self._builder.run(
                 BUILD, given, lambda line: None if line in known else job.said.append(line)
             )
@@ -124,6 +131,13 @@ class Workshop:
         running.register(self._lens, self._settings, target.name, name, 1)
         self._lens.look_again()
         return name
+
+    def _found(self, item: Item) -> Mapping[str, Any]:
+        """Nothing is built that was not looked at, whatever a browser asks for."""
+        look = self.look(item)
+        if look.result is None:
+            raise NotDone(look.problem or f"The file {item.file.name} is still being looked at.")
+        return look.result
 
     def _sets(self, item: Item, values: Mapping[str, Any]) -> Iterator[str]:
         """Values as the builder takes them; labels in a file, for they may be many."""

@@ -39,10 +39,8 @@ def register(app: Dash, desk: Desk, workshop: Workshop) -> None:
         prevent_initial_call=True,
     )
     async def look_on(_: int, *here: str) -> Any:
-        item = await desk.run(workshop.find, _view(*here).file or "")
-        if not workshop.look(item).is_over:
-            raise PreventUpdate
-        return await desk.drawn(lambda: _body(workshop, item))
+        name = _view(*here).file or ""
+        return await desk.drawn(lambda: _body(workshop, workshop.find(name)))
 
     @app.callback(
         Output("file-work", "children"),
@@ -75,8 +73,7 @@ def register(app: Dash, desk: Desk, workshop: Workshop) -> None:
     async def watch(_: int, *here: str) -> Any:
         """Whoever sees it done is taken to the model."""
         view = _view(*here)
-        item = await desk.run(workshop.find, view.file or "")
-        job = workshop.job(BUILD, item)
+        job = workshop.job(BUILD, view.file or "")
         if job is None:
             raise PreventUpdate
         told = await desk.drawn(lambda: files.work(view, job))
@@ -90,7 +87,7 @@ def register(app: Dash, desk: Desk, workshop: Workshop) -> None:
         if not clicks:
             raise PreventUpdate
         view = _view(*here)
-        await desk.run(workshop.drawer.remove, view.file or "")
+        await desk.drawn(lambda: workshop.remove(view.file or ""))
         return "/models", view.but(file=None).search
 
 
@@ -103,7 +100,7 @@ def _page(workshop: Workshop, view: View) -> list[Any]:
         item = workshop.find(view.file)
     except BadFile as error:
         return [zone, notice(tell(error))]
-    job = workshop.job(BUILD, item)
+    job = workshop.job(BUILD, item.name)
     return [zone, files.opened(item, _body(workshop, item), files.work(view, job) if job else [])]
 
 
