@@ -32,8 +32,8 @@ def read(item: Item, *, confined: bool) -> Mapping[str, Any]:
         ) from error
     for section, key, what in _paths(table) if confined else ():
         raise BadFile(
-            f"The file {item.file.name} says {key} = {what!r} in [{section}], a file that did not come with "
-            "it. Build it where that file is, with scripts/build, and drop the .mar."
+            f"The file {item.file.name} says {key} = {what!r} in [{section}], a file that did not "
+            "come with it. Build it where that file is, with scripts/build, and drop the .mar."
         )
     return table
 
