@@ -104,14 +104,14 @@ def test_a_hostile_file_is_refused_with_a_sentence_and_can_be_removed(
     choose(page, path)
     told = page.locator(".file .notice")
     expect(told).to_contain_text(
-        "evil.pt asks for builtins.exec, which could run code, so it was not opened; save the "
+        "evil.pt asks for exec, which could run code, so it was not opened; save the "
         "weights alone with torch.save(model.state_dict(), path).",
         timeout=LONG_MS,
     )
     expect(page.get_by_role("button", name="Build and register")).to_have_count(0)
     assert grave(page, axe) == []
     page.reload()
-    expect(told).to_contain_text("evil.pt asks for builtins.exec", timeout=LONG_MS)
+    expect(told).to_contain_text("evil.pt asks for exec", timeout=LONG_MS)
     page.get_by_role("button", name="Remove the file").click()
     expect(page.get_by_text("evil.pt")).to_have_count(0)
     assert "file=" not in page.url
