@@ -1,27 +1,38 @@
-"""The command behind `scripts/build`: recipes in, archives out.
+"""The command behind `scripts/build`: recipes, or files of weights, in; archives out.
 
 python -m servelens_archives.build resnet18 --weights none --out store
+python -m servelens_archives.build birds.pt --set 'output.labels=["owl","wren"]'
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from rich.console import Console
 
-from servelens.protocol import did_you_mean
+from servelens.protocol import shorten
 from servelens_archives.builder import build
 from servelens_archives.errors import BuildError
-from servelens_archives.recipe import DEFAULT_WEIGHTS, NO_WEIGHTS, VARIANTS, load_recipe
-from servelens_archives.weights import SUFFIXES
+from servelens_archives.foreign import SUFFIXES, look_at
+from servelens_archives.recipe import (
+    DEFAULT_WEIGHTS,
+    NO_WEIGHTS,
+    VARIANTS,
+    read_table,
+    recipe_of,
+)
+from servelens_archives.shipped import ARCHIVES, recipe_names, shipped_recipe
+from servelens_archives.spelling import as_toml
 
-ARCHIVES = Path(__file__).resolve().parents[1]
-RECIPES = ARCHIVES / "recipes"
 STORE = ARCHIVES / "store"
 
 
@@ -41,51 +52,88 @@ def main(arguments: Sequence[str] | None = None, prog: str = "scripts/build") ->
     for name in asked.recipes:
         screen.print(name, style="bold", markup=False)
         try:
-            path = _build_one(name, asked, screen)
+            printed = _build_one(name, asked, screen)
         except BuildError as error:
             screen.print(f"  error: {error}", style="red", markup=False, soft_wrap=True)
             failed += 1
         else:
-            sys.stdout.write(f"{path}\n")
+            sys.stdout.write(printed)
             sys.stdout.flush()
     return 1 if failed else 0
 
 
 def find_recipe(name: str) -> Path:
-    """A TOML file, or the stem of one of the recipes that come with the project."""
-    if name.endswith(".toml"):
-        return Path(name)
-    path = RECIPES / f"{name}.toml"
-    if not path.is_file():
-        raise BuildError(f"there is no recipe {name!r}; {did_you_mean(name, recipe_names())}")
-    return path
+    """A file, or the stem of one of the recipes that come with the project."""
+    return Path(name) if Path(name).suffix in (".toml", *SUFFIXES) else shipped_recipe(name)
 
 
-def recipe_names() -> list[str]:
-    """Of the recipes that come with the project."""
-    return sorted(file.stem for file in RECIPES.glob("*.toml"))
+def with_values(table: Mapping[str, Any], pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """The recipe's table with other values; a key is dotted, as in input.size."""
+    changed = deepcopy(dict(table))
+    for key, value in pairs:
+        *sections, last = key.split(".")
+        inner = changed
+        for section in sections:
+            inner = inner.setdefault(section, {})
+            if not isinstance(inner, dict):
+                raise BuildError(f"{key} cannot be set, for {section} is no section of the recipe")
+        inner[last] = value
+    return changed
 
 
-def _build_one(name: str, asked: argparse.Namespace, screen: Console) -> Path:
-    recipe = load_recipe(find_recipe(name))
-    return build(
-        recipe,
+def _build_one(name: str, asked: argparse.Namespace, screen: Console) -> str:
+    """What is printed: where the archive is, or the recipe."""
+    path = find_recipe(name)
+    tell = partial(screen.print, style="dim", markup=False, soft_wrap=True)
+    table, findings = _table(path, dict(asked.values))
+    for finding in findings:
+        tell(f"  {finding}")
+    table = with_values(table, asked.values)
+    if asked.print_recipe:
+        return as_toml(table, findings)
+    archive = build(
+        recipe_of(table, path.resolve().parent, path.name),
         asked.out,
         weights=asked.weights,
         seed=asked.seed,
         variant=asked.variant,
-        report=lambda text: screen.print(f"  {text}", style="dim", markup=False, soft_wrap=True),
+        report=lambda text: tell(f"  {text}"),
     )
+    return f"{archive}\n"
+
+
+def _table(path: Path, values: Mapping[str, Any]) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """What a recipe says; for weights without one, what was found in them, and how."""
+    if path.suffix not in SUFFIXES:
+        return read_table(path), ()
+    drafted = look_at(path, values.get("model.architecture"))
+    return drafted.table, drafted.findings
 
 
 def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog,
-        description="Build archives from recipes.",
+        description="Build archives from recipes, or from weights alone.",
         epilog=f"Recipes by name: {', '.join(recipe_names())}.",
     )
     parser.add_argument(
-        "recipes", nargs="+", metavar="RECIPE", help="a TOML file, or the name of a recipe"
+        "recipes",
+        nargs="+",
+        metavar="RECIPE",
+        help="a TOML file, the name of a recipe, or a file of weights whose recipe is then guessed",
+    )
+    parser.add_argument(
+        "--set",
+        dest="values",
+        action="append",
+        default=[],
+        type=_value,
+        metavar="KEY=VALUE",
+        help='instead of the recipe\'s, as input.size=128 or output.labels=["cat","dog"]; '
+        "repeatable",
+    )
+    parser.add_argument(
+        "--print-recipe", action="store_true", help="print the recipe that would be built"
     )
     parser.add_argument(
         "--weights",
@@ -105,6 +153,17 @@ def _parser(prog: str) -> argparse.ArgumentParser:
 def _weights(text: str) -> str:
     """A path on the command line is relative to where the command is given."""
     return text if text in (DEFAULT_WEIGHTS, NO_WEIGHTS) else str(Path(text).resolve())
+
+
+def _value(text: str) -> tuple[str, Any]:
+    """JSON where it parses, else text."""
+    key, equals, value = text.partition("=")
+    if not equals or not all(key.split(".")):
+        raise argparse.ArgumentTypeError(f"{shorten(text)} is no KEY=VALUE such as input.size=128")
+    try:
+        return key, json.loads(value)
+    except (ValueError, RecursionError):
+        return key, value
 
 
 def _seed(text: str) -> int:

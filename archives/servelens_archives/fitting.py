@@ -12,11 +12,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from servelens.engine.folder.card import Card
-from servelens.engine.folder.loading import ModelLoadError, build_module
+from servelens.engine.folder.loading import ModelLoadError
+from servelens_archives.hollow import hollow_state
 
 TRAINING_HEADS = ("aux1.", "aux2.", "AuxLogits.")
 COUNTER = "num_batches_tracked"
@@ -88,8 +88,7 @@ def _counting(card: Card, classes: int) -> Card:
 
 def _misfits(folder: Path, card: Card, state: State) -> float:
     try:
-        with torch.device("meta"):
-            expected = build_module(folder, card).state_dict()
+        expected = hollow_state(card, folder)
         fitted = fit(state, expected)
     except Exception:  # A class of one's own may do anything; what it does is told later.
         return float("inf")

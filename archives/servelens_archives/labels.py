@@ -13,6 +13,10 @@ from typing import Any
 from servelens.protocol import shorten
 from servelens_archives.checks import Unfit, texts
 
+# As people call what they save with their weights.
+BESIDE = ("classes", "class_names", "labels", "class_to_idx", "idx_to_class", "id2label")
+LONGEST_NAME = 200
+
 
 def read_labels(value: Any, folder: Path) -> tuple[str, ...]:
     """Labels as a recipe gives them; a path is relative to the recipe's folder."""
@@ -30,6 +34,32 @@ def read_labels(value: Any, folder: Path) -> tuple[str, ...]:
         return _named(texts(content) if isinstance(content, list) else _from_mapping(content))
     except Unfit as error:
         raise Unfit(f"names the file {value!r}, whose content {error}") from None
+
+
+def labels_beside(content: Any, classes: int) -> tuple[str, tuple[str, ...]] | None:
+    """The names that a checkpoint keeps beside its weights, and under which key, if it does."""
+    for key in BESIDE:
+        found = _in_order(content.get(key)) if isinstance(content, dict) else None
+        if found is not None and len(found) == classes and all(map(_is_name, found)):
+            return key, tuple(found)
+    return None
+
+
+def _in_order(value: Any) -> list[Any] | None:
+    """A list of names, or a mapping between names and indices, either way round."""
+    if isinstance(value, (list, tuple)):
+        return list(value)
+    if not isinstance(value, dict):
+        return None
+    by_index = {index: name for name, index in value.items() if type(index) is int} or {
+        int(index): name for index, name in value.items() if str(index).isdecimal()
+    }
+    whole = by_index.keys() == set(range(len(value)))
+    return [by_index[index] for index in range(len(value))] if whole else None
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= LONGEST_NAME
 
 
 def _from_mapping(content: Any) -> tuple[str, ...]:

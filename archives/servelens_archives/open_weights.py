@@ -35,7 +35,7 @@ BASE_ALLOWANCE = 4 * 2**30
 
 def main(source: Path, target: Path, report: Path, class_file: Path | None) -> int:
     allowance = BASE_ALLOWANCE + 4 * source.stat().st_size
-    _limit_memory(allowance)
+    limit_memory(allowance)
     try:
         write_weights(target, read_state(source, class_file, allowance))
     except Unusable as unusable:
@@ -52,10 +52,16 @@ def read_state(
     source: Path, class_file: Path | None = None, allowance: int = BASE_ALLOWANCE
 ) -> Mapping[str, torch.Tensor]:
     """The named tensors in the file, all of them plain; raises Unusable."""
-    if source.suffix in PICKLES:
-        state = find_state(unpickle(source, class_file))
-    else:
-        state = _read_arrays(source)
+    return state_in(read_content(source, class_file), allowance)
+
+
+def read_content(source: Path, class_file: Path | None = None) -> Any:
+    """All that is in the file: beside weights, whatever their author kept there."""
+    return unpickle(source, class_file) if source.suffix in PICKLES else _read_arrays(source)
+
+
+def state_in(content: Any, allowance: int = BASE_ALLOWANCE) -> Mapping[str, torch.Tensor]:
+    state = find_state(content)
     _check_tensors(state, allowance)
     return state
 
@@ -126,7 +132,7 @@ def _check_tensors(state: Mapping[str, Any], allowance: int) -> None:
         raise Unusable(f"would unfold to {size / 2**30:.0f} GiB of weights")
 
 
-def _limit_memory(allowance: int) -> None:
+def limit_memory(allowance: int) -> None:
     """As much more than the libraries take already, where the system keeps such limits."""
     with suppress(ImportError, OSError, ValueError):
         import resource

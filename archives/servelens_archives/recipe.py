@@ -75,14 +75,23 @@ class Recipe:
 
 def load_recipe(path: Path) -> Recipe:
     """The recipe in this TOML file; raises RecipeError with everything that is wrong in it."""
+    return recipe_of(read_table(path), path.resolve().parent, path.name)
+
+
+def recipe_of(table: Mapping[str, Any], folder: Path, name: str) -> Recipe:
+    """A recipe's table, checked; its paths begin in `folder`, and errors call it by `name`."""
+    return _Reader(table, folder).recipe(name)
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """A TOML file's content, whatever that is."""
     try:
         with open(path, "rb") as file:
-            table = tomllib.load(file)
+            return tomllib.load(file)
     except OSError as error:
         raise RecipeError(str(path), [f"it cannot be read: {error.strerror}"]) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RecipeError(str(path), [f"it is not TOML: {error}"]) from None
-    return _Reader(table, path.resolve().parent).recipe(path.name)
 
 
 class _Reader:

@@ -19,7 +19,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from servelens_archives.errors import WeightsError
+
 PICKLES = (".pt", ".pth", ".ckpt", ".tar")
+OLDEST_SAFE_TORCH = (2, 6)
 LIBRARIES = (
     "torch.nn.modules.",
     "torch.nn.parallel.data_parallel",
@@ -53,6 +56,15 @@ class Bystander:
 def plain_dict(factory: Any = None) -> dict[Any, Any]:
     """In place of a defaultdict, which the unpickler would not fill."""
     return {}
+
+
+def refuse_unsafe_torch(version: str) -> None:
+    found = tuple(int(part) for part in version.split("+")[0].split(".")[:2])
+    if found < OLDEST_SAFE_TORCH:
+        raise WeightsError(
+            f"this is torch {version}, whose weights_only can be made to run code "
+            "(CVE-2025-32434); build with torch 2.6 or newer, or give the weights as .npz"
+        )
 
 
 def unpickle(source: Path, class_file: Path | None) -> Any:

@@ -7,15 +7,12 @@ against the model; no pickle goes into an archive, and none is opened in this pr
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 from torch import Tensor, nn
@@ -26,19 +23,14 @@ from servelens.engine.folder.loading import (
     build_module,
     count_and_name,
     load_weights,
-    read_weights,
     write_weights,
 )
 from servelens.protocol import did_you_mean
-from servelens_archives.child import run_job
 from servelens_archives.errors import BuildError, WeightsError
 from servelens_archives.fitting import State, fit, left_out, with_class_count, with_label_count
+from servelens_archives.foreign import open_foreign
 from servelens_archives.recipe import DEFAULT_WEIGHTS, NO_WEIGHTS
-from servelens_archives.unpickling import PICKLES
 
-SUFFIXES = (*PICKLES, ".npz")
-OLDEST_SAFE_TORCH = (2, 6)
-OPENING_SECONDS = 300.0
 NETWORK_SECONDS = 30.0
 HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,})\.")  # torch.hub's own convention
 INSTEAD = (
@@ -85,39 +77,6 @@ def equip(folder: Path, card: Card, weights: str, seed: int) -> tuple[Card, Orig
     _check_plain(final)
     write_weights(folder / WEIGHTS_FILE, final)
     return card, origin
-
-
-def open_foreign(path: Path, class_file: Path | None = None) -> dict[str, Tensor]:
-    """The weights in a file from anywhere, opened where it can do no harm."""
-    if path.suffix not in SUFFIXES:
-        raise WeightsError(f"{path.name} is none of the weights files {', '.join(SUFFIXES)}")
-    if not path.is_file():
-        raise WeightsError(f"there is no weights file {path}")
-    if path.suffix != ".npz":
-        refuse_unsafe_torch(torch.__version__)
-    with TemporaryDirectory(prefix="servelens-weights-") as scratch:
-        arrays = Path(scratch) / WEIGHTS_FILE
-        report = Path(scratch) / "report.json"
-        arguments = [str(p) for p in (path.resolve(), arrays, report, class_file) if p is not None]
-        try:
-            run_job(
-                ["-m", "servelens_archives.open_weights", *arguments],
-                report,
-                environment={**_same_packages(), "TMPDIR": scratch},
-                seconds=OPENING_SECONDS,
-            )
-        except BuildError as error:
-            raise WeightsError(f"{path.name} {error}") from None
-        return read_weights(arrays)
-
-
-def refuse_unsafe_torch(version: str) -> None:
-    found = tuple(int(part) for part in version.split("+")[0].split(".")[:2])
-    if found < OLDEST_SAFE_TORCH:
-        raise WeightsError(
-            f"this is torch {version}, whose weights_only can be made to run code "
-            "(CVE-2025-32434); build with torch 2.6 or newer, or give the weights as .npz"
-        )
 
 
 def default_file(card: Card) -> Path:
@@ -216,11 +175,6 @@ def _check_plain(state: dict[str, Tensor]) -> None:
                 f"the model keeps a {type(value).__name__} under {name!r} in its state dict; "
                 "only tensors can go into an archive"
             )
-
-
-def _same_packages() -> dict[str, str]:
-    """The job imports what this process does, from where this process has it."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 
 
 def _sha256(path: Path) -> str:

@@ -9,24 +9,28 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from servelens.client import KeyFile, Server, keys_from_environment
-from servelens_dashboard import export_doors, photo_doors
+from servelens_dashboard import export_doors, file_doors, photo_doors
 from servelens_dashboard.callbacks import (
     compare,
     explain,
     explore,
+    files,
     journey,
     looks,
     models,
     steering,
+    story,
     trust,
 )
 from servelens_dashboard.callbacks import shell as shell_callbacks
 from servelens_dashboard.desk import Desk
+from servelens_dashboard.drawer import Drawer
 from servelens_dashboard.guard import Guard
 from servelens_dashboard.lens import Lens
 from servelens_dashboard.settings import Settings
 from servelens_dashboard.shelf import Shelf
 from servelens_dashboard.views.shell import shell
+from servelens_dashboard.workshop import Workshop
 
 HERE = Path(__file__).parent
 PLOTLY = "/_dash-component-suites/plotly/package_data/plotly.min.js"
@@ -51,6 +55,9 @@ def make_app(settings: Settings) -> ASGIApp:
     http = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     photo_doors.open_doors(http, desk, settings.photo_bytes)
     export_doors.open_doors(http, desk)
+    drawer = Drawer(settings.files, settings.drawer_bytes, settings.file_bytes)
+    workshop = Workshop(settings, desk.lens, drawer)
+    file_doors.open_doors(http, desk, workshop)
     dash = Dash(
         "servelens_dashboard",
         server=http,
@@ -73,8 +80,10 @@ def make_app(settings: Settings) -> ASGIApp:
         journey,
         compare,
         models,
+        story,
     ):
         wiring.register(dash, desk)
+    files.register(dash, desk, workshop)
     # Else done at the first request for "/", and whoever opens another page first has no assets.
     dash._setup_server()
     return Guard(http, settings, dash.csp_hashes())

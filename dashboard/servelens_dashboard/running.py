@@ -34,8 +34,7 @@ def register(lens: Lens, settings: Settings, archive: str, name: str, workers: i
     if settings.store is not None and archive not in archives(settings):
         known = ", ".join(archives(settings)) or "none"
         raise NotDone(f"The model store has no {archive}; it has {known}.")
-    if not NAME.fullmatch(name):
-        raise NotDone(f"{name!r} is no model's name; take letters, digits, and . _ - between them.")
+    check_name(name)
     if not 0 <= workers <= MOST_WORKERS:
         raise NotDone(f"A model can have 0 to {MOST_WORKERS} workers, not {workers}.")
     try:
@@ -43,6 +42,11 @@ def register(lens: Lens, settings: Settings, archive: str, name: str, workers: i
     except Refused as refused:
         raise NotDone(_cause(f"{name} was not registered", name, refused, settings)) from refused
     return f"{name} is registered from {archive}."
+
+
+def check_name(name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise NotDone(f"{name!r} is no model's name; take letters, digits, and . _ - between them.")
 
 
 def scale(lens: Lens, settings: Settings, model: Named, workers: int) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 PASSWORD_VARIABLE = "SERVELENS_DASHBOARD_PASSWORD"  # noqa: S105 - its name alone
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 MEGABYTE = 1_000_000
+GIGABYTE = 1_000_000_000
 
 
 class BadSettings(Exception):
@@ -38,6 +39,15 @@ class Settings:
     photos: Path = Path(tempfile.gettempdir()) / "servelens-photos"
     photo_bytes: int = 20 * MEGABYTE
     shelf_bytes: int = 256 * MEGABYTE
+    # Files of weights, archives and recipes that are dropped: where they lie, how large each may be
+    # and all of them; which Python builds archives of them, and recipes that can be built as well.
+    files: Path = Path(tempfile.gettempdir()) / "servelens-files"
+    file_bytes: int = 2 * GIGABYTE
+    drawer_bytes: int = 8 * GIGABYTE
+    builder: Path | None = None
+    recipes: Path | None = None
+    # TorchServe's third door; what it measures of itself.
+    metrics: str = "http://127.0.0.1:8082"
     answer_bytes: int = 256 * MEGABYTE
     timeout_s: float = 120.0
 
@@ -47,7 +57,12 @@ class Settings:
                 f"{self.host} can be reached from other machines, and whoever reaches it there "
                 f"can register models: set a password in {PASSWORD_VARIABLE}, or take 127.0.0.1."
             )
-        folders = {"samples": self.samples, "store": self.store, "logs": self.logs}
+        folders = {
+            "samples": self.samples,
+            "store": self.store,
+            "logs": self.logs,
+            "recipes": self.recipes,
+        }
         for name, folder in folders.items():
             if folder is not None and not folder.is_dir():
                 raise BadSettings(f"{folder}, given as --{name}, is no folder.")
@@ -71,6 +86,8 @@ def read_settings(
     parsed = vars(_parser().parse_args(argv))
     given = {name: value for name, value in parsed.items() if value is not None}
     given["hosts"] = tuple(given.get("hosts", ()))
+    if "file_bytes" in given:
+        given["drawer_bytes"] = max(Settings.drawer_bytes, given["file_bytes"])
     return Settings(**given, password=environ.get(PASSWORD_VARIABLE))
 
 
@@ -97,4 +114,24 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--logs", type=Path, help="the server's folder of logs, on this machine")
     parser.add_argument("--samples", type=Path, help="folder of photos to offer")
     parser.add_argument("--photos", type=Path, help=f"where photos lie; default: {Settings.photos}")
+    parser.add_argument("--files", type=Path, help=f"dropped files; default: {Settings.files}")
+    parser.add_argument(
+        "--file-gigabytes",
+        dest="file_bytes",
+        type=_gigabytes,
+        metavar="N",
+        help=f"the most that a dropped file may have; default: {Settings.file_bytes // GIGABYTE}",
+    )
+    parser.add_argument(
+        "--builder", type=Path, help="a Python with servelens[server]; default: this one"
+    )
+    parser.add_argument("--recipes", type=Path, help="folder of recipes that can be built")
+    parser.add_argument("--metrics", metavar="URL", help=f"default: {Settings.metrics}")
     return parser
+
+
+def _gigabytes(text: str) -> int:
+    size = float(text) * GIGABYTE
+    if not MEGABYTE <= size <= 1000 * GIGABYTE:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0.001 to 1000")
+    return int(size)

@@ -28,11 +28,13 @@ MARK = ".mark.png"
 
 @dataclass(frozen=True)
 class Sample:
-    """A photo that ships, with the file that says where its cause is, if there is one."""
+    """A photo that ships, with the files that say where its cause is, and where a mark that is
+    none, if there are such."""
 
     title: str
     path: Path
     mask: Path | None
+    mark: Path | None
 
 
 class Shelf:
@@ -79,10 +81,12 @@ class Shelf:
     def mask(self, name: str) -> np.ndarray | None:
         """Where the true cause is, as [height, width] of booleans; known of samples only."""
         sample = self.samples.get(name)
-        if sample is None or sample.mask is None:
-            return None
-        with Image.open(sample.mask, formats=["PNG"]) as opened:
-            return np.asarray(opened.convert("L")) > 127
+        return _read_mask(sample.mask) if sample else None
+
+    def mark(self, name: str) -> np.ndarray | None:
+        """Where there is a mark that should not matter."""
+        sample = self.samples.get(name)
+        return _read_mask(sample.mark) if sample else None
 
     def _path(self, name: str) -> Path:
         """A name that is none names no file, wherever it came from."""
@@ -112,10 +116,18 @@ def _find_samples(folder: Path | None) -> dict[str, Sample]:
             continue
         photo = path.read_bytes()
         if shown(photo) is not None:
-            mask = path.with_name(f"{path.stem}{MASK}")
+            beside = (path.with_name(f"{path.stem}{end}") for end in (MASK, MARK))
             title = path.stem.replace("-", ", ").replace("_", " ")
-            found[name_of(photo)] = Sample(title, path, mask if mask.exists() else None)
+            known = (other if other.exists() else None for other in beside)
+            found[name_of(photo)] = Sample(title, path, *known)
     return found
+
+
+def _read_mask(path: Path | None) -> np.ndarray | None:
+    if path is None:
+        return None
+    with Image.open(path, formats=["PNG"]) as opened:
+        return np.asarray(opened.convert("L")) > 127
 
 
 def _order(path: Path) -> tuple[bool, str]:

@@ -15,11 +15,12 @@ from servelens.client import (
     Refused,
     TooSlow,
 )
+from servelens_dashboard.drawer import BadFile
 from servelens_dashboard.lens import NoLens, NoModel
 from servelens_dashboard.running import NotDone
 from servelens_dashboard.url_state import BadAddress
 
-EXPECTED = (ClientError, NoModel, NoLens, NotDone, BadAddress)
+EXPECTED = (ClientError, NoModel, NoLens, NotDone, BadAddress, BadFile)
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ def _advice(error: Exception) -> str:
         return "The model's worker is starting, ended, or its queue is full; see the page Models."
     if isinstance(error, Refused) and error.status == OUT_OF_MEMORY:
         return "Ask for fewer methods at once, or a coarser setting."
-    if isinstance(error, (BadPhoto, NoModel, NoLens, NotDone, BadAddress)):
+    if isinstance(error, (BadPhoto, NoModel, NoLens, NotDone, BadAddress, BadFile)):
         return ""
     return "Retry; if it stays, look into the server's log."
 

@@ -88,6 +88,9 @@ class View:
     place: tuple[int, int] | None = None
     out: bool = False
     sort_by: str | None = None
+    file: str | None = None
+    # The demo's story, told as far as this step.
+    story: int | None = None
 
     @property
     def model(self) -> Named | None:
@@ -127,6 +130,8 @@ class View:
             ("at", self.place and ",".join(map(str, self.place))),
             ("out", ON if self.out else None),
             ("sort", self.sort_by),
+            ("file", self.file if self.page == "models" else None),
+            ("story", self.story),
         ):
             if value is not None:
                 yield key, str(value)
@@ -157,6 +162,8 @@ def parse(pathname: str | None, search: str | None) -> View:
         place=_place(pairs, "at"),
         out=_is_on(pairs, "out"),
         sort_by=_last(pairs, "sort"),
+        file=_last(pairs, "file"),
+        story=_index(pairs, "story"),
     )
 
 

@@ -66,7 +66,8 @@ def dashboard(
 ) -> Iterator[Dashboard]:
     work = tmp_path_factory.mktemp("dashboard")
     samples = root / "archives" / "demo" / "samples"
-    with Dashboard(torchserve, work, samples=samples) as running:
+    recipes = root / "archives" / "recipes"
+    with Dashboard(torchserve, work, samples=samples, recipes=recipes) as running:
         yield running
 
 

@@ -41,6 +41,7 @@ views = st.builds(
     place=st.none() | st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)),
     out=st.booleans(),
     sort_by=st.none() | words,
+    story=indices,
 )
 
 
@@ -110,3 +111,10 @@ def test_a_parameter_of_none_is_the_default_again() -> None:
     entry = Entry("occlusion").with_param("window", 8).with_param("stride", 4)
     assert str(entry) == "occlusion~stride=4~window=8"
     assert str(entry.with_param("window", None)) == "occlusion~stride=4"
+
+
+def test_a_dropped_file_is_of_the_page_models_alone_and_a_story_goes_along() -> None:
+    view = View("models", file="0" * 32, story=2)
+    assert view.href == f"/models?file={'0' * 32}&story=2"
+    assert parse("/models", view.search) == view
+    assert view.but(page="explain").href == "/explain?story=2"

@@ -21,21 +21,22 @@ class Visitor:
     """Asks a dashboard as a browser would."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self.url = url
 
     def get(self, path: str, headers: dict[str, str] | None = None) -> requests.Response:
-        return requests.get(self._url + path, headers=headers, timeout=PATIENCE_S)
+        return requests.get(self.url + path, headers=headers, timeout=PATIENCE_S)
 
     def bring(self, photo: bytes, **headers: str) -> requests.Response:
-        return requests.post(f"{self._url}/photos", data=photo, headers=headers, timeout=PATIENCE_S)
+        return requests.post(f"{self.url}/photos", data=photo, headers=headers, timeout=PATIENCE_S)
 
 
 @pytest.fixture(scope="module")
 def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
     """Of the command itself, whose server does not answer."""
-    photos = tmp_path_factory.mktemp("photos")
+    work = tmp_path_factory.mktemp("work")
     command = [sys.executable, "-m", "servelens_dashboard", "--port", "0"]
-    where = ["--inference", NOWHERE, "--management", NOWHERE, "--photos", photos]
+    kept = ["--photos", work / "photos", "--files", work / "files", "--file-gigabytes", "0.002"]
+    where = ["--inference", NOWHERE, "--management", NOWHERE, "--store", work, *kept]
     with subprocess.Popen([*command, *where], stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         ready = re.fullmatch(r"ready (http://127\.0\.0\.1:\d+)\n", running.stdout.readline())
@@ -114,3 +115,19 @@ def test_photos_are_brought_and_given_within_bounds(visitor: Visitor, root: Path
     assert "can be opened" in visitor.bring(b"no photo").json()["error"]
     assert "more than 20 MB" in visitor.bring(b"x" * 20_000_001).json()["error"]
     assert visitor.bring(sample, origin="http://evil.example").status_code == 403
+
+
+def test_files_are_brought_within_bounds(visitor: Visitor) -> None:
+    def bring(name: str, content: bytes, **headers: str) -> requests.Response:
+        url = f"{visitor.url}/files"
+        return requests.post(url, content, params={"name": name}, headers=headers, timeout=30)
+
+    terms = visitor.get("/files").json()
+    assert terms["most_bytes"] == 2_000_000 and ".pth" in terms["suffixes"]
+    name = bring("twin.mar", b"x" * 2_000_000).json()["file"]
+    assert re.fullmatch("[0-9a-f]{32}", name)
+    assert bring("again.mar", b"x" * 2_000_000).json()["file"] == name
+    assert "has more than 0.002 GB" in bring("b.mar", b"y" * 2_000_001).json()["error"]
+    assert "is none of .pt, .pth" in bring("net.py", b"x").json()["error"]
+    assert "is empty" in bring("c.mar", b"").json()["error"]
+    assert bring("d.mar", b"z", origin="http://evil.example").status_code == 403

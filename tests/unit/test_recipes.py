@@ -21,8 +21,8 @@ from torchvision.models import get_model_weights
 from servelens.engine.folder.loading import build_module
 from servelens.engine.geometry import to_input, view_photo
 from servelens.engine.session import Session
-from servelens_archives.build import RECIPES
 from servelens_archives.recipe import DEFAULT_WEIGHTS, Recipe, load_recipe
+from servelens_archives.shipped import RECIPES
 
 NAMES = (
     *("resnet18", "resnet34", "resnet50", "vgg16", "vgg19", "inception_v3", "googlenet"),

@@ -19,16 +19,13 @@ from torch import nn
 
 from servelens.engine.folder.card import Card, ModelSource, OutputSpec
 from servelens.engine.folder.loading import load_module
-from servelens_archives import weights as weights_module
+from servelens_archives import foreign
 from servelens_archives.errors import BuildError, WeightsError
 from servelens_archives.fitting import fit, with_class_count
+from servelens_archives.foreign import open_foreign
 from servelens_archives.open_weights import Unusable, read_state
-from servelens_archives.weights import (
-    Origin,
-    equip,
-    open_foreign,
-    refuse_unsafe_torch,
-)
+from servelens_archives.unpickling import refuse_unsafe_torch
+from servelens_archives.weights import Origin, equip
 
 # Foreign files are opened in processes that import torch anew.
 pytestmark = pytest.mark.slow
@@ -234,7 +231,7 @@ def test_files_of_another_kind_or_nowhere_are_told(tmp_path: Path) -> None:
 def test_a_file_that_takes_for_ever_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(weights_module, "OPENING_SECONDS", 0.2)
+    monkeypatch.setattr(foreign, "OPENING_SECONDS", 0.2)
     with pytest.raises(WeightsError, match=r"a\.pt took longer than 0 seconds and was stopped"):
         open_foreign(saved(tmp_path / "a.pt", {"w": torch.ones(1)}))
 

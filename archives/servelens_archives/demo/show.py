@@ -25,6 +25,7 @@ from servelens_archives.builder import build
 from servelens_archives.demo.verdict import judge
 from servelens_archives.errors import BuildError
 from servelens_archives.recipe import load_recipe
+from servelens_archives.shipped import RECIPES
 
 ROOT = Path(__file__).resolve().parents[3]
 CONFIG = ROOT / "config.properties"
@@ -62,7 +63,7 @@ def build_archives() -> None:
 
 
 def _build(name: str) -> None:
-    recipe = load_recipe(ROOT / "archives" / "recipes" / f"{name}.toml")
+    recipe = load_recipe(RECIPES / f"{name}.toml")
     with console.status(f"building {name}") as status:
         archive = build(
             recipe, STORE, report=lambda text: status.update(f"building {name}: {text}")
@@ -99,7 +100,7 @@ def _started(ports: Ports) -> TorchServe:
 def _dashboard(running: TorchServe) -> Iterator[Dashboard]:
     with (
         tempfile.TemporaryDirectory(prefix="dashboard-") as work,
-        Dashboard(running, Path(work), samples=SAMPLES) as dashboard,
+        Dashboard(running, Path(work), samples=SAMPLES, recipes=RECIPES) as dashboard,
     ):
         yield dashboard
 

@@ -6,6 +6,7 @@
 
   async function bring(file) {
     if (!file) return;
+    if (await window.servelensFiles.takes(file)) return window.servelensFiles.bring(file);
     tell("Bringing the photo…");
     try {
       const answer = await fetch("/photos", { method: "POST", body: file });

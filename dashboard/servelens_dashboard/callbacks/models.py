@@ -8,13 +8,16 @@ from typing import Any
 from dash import ALL, Dash, Input, Output, State, ctx
 from dash.exceptions import PreventUpdate
 
+from servelens.client import ClientError
 from servelens_dashboard.components.notice import hint
 from servelens_dashboard.desk import Desk
+from servelens_dashboard.gauges import Gauges
 from servelens_dashboard.running import DEEDS
 from servelens_dashboard.running import register as register_model
 from servelens_dashboard.url_state import BadAddress, View, parse, parse_named
-from servelens_dashboard.views import models
+from servelens_dashboard.views import models, server
 
+MODELS_PATH = "/models"
 WAIT = "Working on it; a worker takes some seconds to start."
 HERE = (State("url", "pathname"), State("url", "search"))
 TOLD = (
@@ -33,6 +36,12 @@ def register(app: Dash, desk: Desk) -> None:
     async def look(_: int, pathname: str, search: str) -> Any:
         overview = await desk.run(desk.lens.overview)
         return models.table(_view(pathname, search), overview)
+
+    @app.callback(Output("gauges", "children"), Input("tick", "n_intervals"), HERE[0])
+    async def measure(_: int, pathname: str) -> Any:
+        if pathname != MODELS_PATH:
+            raise PreventUpdate
+        return await desk.drawn(lambda: _figures(desk.settings.metrics))
 
     async def done(deed: Callable[[], str], pathname: str, search: str) -> Any:
         """What a deed has come to, and the table after it."""
@@ -71,6 +80,13 @@ def register(app: Dash, desk: Desk) -> None:
             raise PreventUpdate
         wanted = archive or "", name or "", workers if isinstance(workers, int) else 1
         return await done(lambda: register_model(desk.lens, desk.settings, *wanted), *here)
+
+
+def _figures(url: str) -> list[Any]:
+    try:
+        return server.figures(Gauges.at(url))
+    except ClientError as error:
+        return server.silent(error)
 
 
 def _view(pathname: str, search: str) -> View:

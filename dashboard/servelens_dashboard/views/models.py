@@ -27,7 +27,10 @@ def page(view: View, lens: Lens, settings: Settings) -> list[Any]:
             [
                 html.Div(table(view, lens.overview()), id="models-table", className="wide tall"),
                 html.Div(id="models-told", role="status"),
+                html.Div(id="files"),
+                dcc.Store(id="files-ask", data=view.href),
                 _register_form(archives(settings)),
+                html.Div([html.H2("The server"), html.Div(id="gauges")]),
             ],
             className="stage alone",
         )
@@ -95,13 +98,14 @@ def _device(version: Version) -> str:
     return str(version.more.get("deviceType", "cpu")).upper()
 
 
-def _memory(version: Version) -> str:
-    used = sum(map(_bytes, version.workers))
+def _memory(version: Version) -> list[Any]:
+    """Of each worker."""
+    return [html.Div(_worker_memory(worker)) for worker in version.workers] or ["none"]
+
+
+def _worker_memory(worker: Worker) -> str:
+    used = worker.memory_bytes
     return f"{number(used / MEGABYTE)} MB" if used else "not known"
-
-
-def _bytes(worker: Worker) -> int:
-    return worker.memory_bytes
 
 
 def _queue(version: Version) -> str:
@@ -147,7 +151,7 @@ def _register_form(known: list[str]) -> html.Div:
         )
     return html.Div(
         [
-            html.H2("Register a model"),
+            html.H2("Register from the server's store"),
             html.Div(
                 [
                     archive,

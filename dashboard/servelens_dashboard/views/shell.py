@@ -34,6 +34,7 @@ def shell() -> dmc.MantineProvider:
             dcc.Store(id="pulse"),
             dcc.Store(id="brought"),
             dcc.Store(id="theme"),
+            dcc.Store(id="story-closed", storage_type="local"),
             html.A("Skip to the page", href="#page", className="skip"),
             html.Header(
                 [
@@ -50,6 +51,7 @@ def shell() -> dmc.MantineProvider:
                     ),
                 ]
             ),
+            html.Section(id="story", **{"aria-label": "The demo's story", "aria-live": "polite"}),
             html.Main(id="page", tabIndex="-1"),
             html.Div(id="working", role="status"),
             look_bar(),

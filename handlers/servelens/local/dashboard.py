@@ -23,12 +23,21 @@ _READY = re.compile(r"^ready (http://\S+)$", re.MULTILINE)
 
 
 class Dashboard:
-    """Inside ``with`` it answers at ``url``. Its photos and its log lie in ``work``."""
+    """Inside ``with`` it answers at ``url``. Its photos, files and its log lie in ``work``."""
 
-    def __init__(self, server: TorchServe, work: Path, *, samples: Path, port: int = 0) -> None:
+    def __init__(
+        self,
+        server: TorchServe,
+        work: Path,
+        *,
+        samples: Path,
+        recipes: Path | None = None,
+        port: int = 0,
+    ) -> None:
         self._server = server
         self._work = work
         self._samples = samples
+        self._recipes = recipes
         self._port = port
         self.url = ""
 
@@ -58,11 +67,13 @@ class Dashboard:
             *(sys.executable, "-m", "servelens_dashboard"),
             *("--inference", self._server.url),
             *("--management", self._server.ports.url("management")),
+            *("--metrics", self._server.ports.url("metrics")),
             *(("--keys", str(keys)) if keys else ()),
             *("--host", LOOPBACK, "--port", str(self._port)),
             *("--store", str(self._server.store), "--logs", str(self._server.front_end.logs)),
             *("--samples", str(self._samples)),
-            *("--photos", str(self._work / "photos")),
+            *(("--recipes", str(self._recipes)) if self._recipes else ()),
+            *("--photos", str(self._work / "photos"), "--files", str(self._work / "files")),
         ]
 
     def _wait(self) -> str:

@@ -1,0 +1,139 @@
+"""Work on dropped files, with a builder that is a small script; what it may not build, and why."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from servelens.client import NoKeys, Server
+from servelens_dashboard.drawer import Drawer, Item
+from servelens_dashboard.lens import Lens
+from servelens_dashboard.settings import Settings
+from servelens_dashboard.shelf import Shelf
+from servelens_dashboard.workshop import Job, Workshop
+
+NOWHERE = "http://127.0.0.1:9"
+FOUND = {"recipe": {"name": "birds"}, "findings": ["4 classes"]}
+# `python -P -m servelens_archives.look FILE REPORT`, and `... .build FILE --out STORE ...`
+SCRIPT = """#!/bin/sh
+echo "$@" >> {log}
+case "$3" in
+  *look) cp {report} "$5"; exit {code} ;;
+  *build) echo "birds"; echo "  4 classes"; echo "  copying the code"; echo "  error: it is raining"; exit 1 ;;
+esac
+"""  # noqa: E501
+
+
+class Shop(Workshop):
+    """With a builder that says what a test wants."""
+
+    def __init__(self, folder: Path, report: Any, store: bool = True) -> None:
+        for name in ("store", "recipes"):
+            (folder / name).mkdir()
+        self.log = folder / "log"
+        code = 1 if "problem" in report else 0
+        script, told = folder / "python", folder / "report"
+        told.write_text(json.dumps(report))
+        script.write_text(SCRIPT.format(log=self.log, report=told, code=code))
+        script.chmod(0o755)
+        self.settings = Settings(
+            builder=script, store=folder / "store" if store else None, files=folder / "files"
+        )
+        server = Server(NOWHERE, NOWHERE, NoKeys())
+        lens = Lens(server, Shelf(folder / "photos", 10**6, 10**6, None), 10**6)
+        super().__init__(self.settings, lens, Drawer(folder / "files", 10**6, 10**6))
+
+    def put(self, content: bytes, called: str) -> Item:
+        with self.drawer.receive(called) as arrival:
+            arrival.add(content)
+            return arrival.close()
+
+    def calls(self) -> str:
+        return self.log.read_text() if self.log.exists() else ""
+
+
+def over(job: Job) -> Job:
+    deadline = time.monotonic() + 60
+    while not job.is_over and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert job.is_over
+    return job
+
+
+def test_weights_are_looked_at_once_and_that_outlives_the_dashboard(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, {"result": FOUND})
+    item = shop.put(b"weights", "birds.pt")
+    assert over(shop.look(item)).result == FOUND
+    assert shop.look(item) is shop.look(item)
+    again = Workshop(shop.settings, shop._lens, shop.drawer)
+    assert over(again.look(item)).result == FOUND
+    assert shop.calls().count("servelens_archives.look") == 1
+
+
+def test_what_the_look_has_against_a_file_begins_with_its_name(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, {"problem": "asks for posix.system, which could run code"})
+    item = shop.put(b"weights", "evil.pt")
+    told = over(shop.look(item)).problem
+    assert told == "The file evil.pt asks for posix.system, which could run code."
+    shop.remove(item.name)
+    assert shop.drawer.items() == []
+    over(shop.look(shop.put(b"weights", "evil.pt")))
+    assert shop.calls().count("servelens_archives.look") == 2
+
+
+def test_why_a_build_failed_is_told_after_what_was_done(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, {"result": FOUND})
+    item = shop.put(b"weights", "birds.pt")
+    over(shop.look(item))
+    job = over(shop.build(item, {"name": "birds", "input.size": 64, "output.labels": ["a", "b"]}))
+    assert job.problem == "It is raining."
+    assert job.said == ["copying the code"]
+    labels = shop.drawer.labels_of(item.name)
+    assert f'--set name="birds" --set input.size=64 --set output.labels="{labels}"' in (
+        shop.calls()
+    )
+    assert json.loads(labels.read_text()) == ["a", "b"]
+
+
+def test_nothing_is_built_that_the_look_has_refused(tmp_path: Path) -> None:
+    """The page offers no such thing; a browser may ask for it all the same."""
+    shop = Shop(tmp_path, {"result": FOUND})
+    item = shop.put(b'[model]\nfile = "/etc/x.py"\nclass = "X"', "x.toml")
+    assert "a file that did not come with it" in (over(shop.look(item)).problem or "")
+    assert "a file that did not come with it" in (over(shop.build(item, {})).problem or "")
+    assert "build" not in shop.calls()
+
+
+def test_an_archive_of_the_store_is_not_overwritten(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, {"result": FOUND})
+    (tmp_path / "store" / "birds.mar").write_bytes(b"somebody's")
+    job = over(shop.build(shop.put(b"another", "birds.mar"), {"name": "birds"}))
+    assert job.problem == "The model store has a birds.mar already; take another name."
+    assert (tmp_path / "store" / "birds.mar").read_bytes() == b"somebody's"
+
+
+@pytest.mark.parametrize("name", ["../birds", "a b", ".birds", "-x"])
+def test_a_name_stays_in_the_store(tmp_path: Path, name: str) -> None:
+    shop = Shop(tmp_path, {"result": FOUND})
+    job = over(shop.build(shop.put(b"another", "birds.mar"), {"name": name}))
+    assert "is no model's name" in (job.problem or "")
+    assert list((tmp_path / "store").iterdir()) == []
+
+
+def test_without_a_store_nothing_is_built(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, {"result": FOUND}, store=False)
+    job = over(shop.build(shop.put(b"another", "birds.mar"), {"name": "birds"}))
+    assert "Start it with --store" in (job.problem or "")
+
+
+def test_a_server_that_does_not_answer_is_told_and_the_archive_stays(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, {"result": FOUND})
+    item = shop.put(b"another", "birds.mar")
+    for _ in range(2):
+        job = over(shop.build(item, {"name": "birds"}))
+        assert "did not answer" in (job.problem or "")
+    assert (tmp_path / "store" / "birds.mar").read_bytes() == b"another"
