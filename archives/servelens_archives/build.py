@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -26,10 +26,14 @@ STORE = ARCHIVES / "store"
 
 
 def run(arguments: Sequence[str] | None = None, prog: str = "scripts/build") -> int:
-    """`main` as a command of its own: a signal that ends it lets nothing lie about."""
+    return until_stopped(lambda: main(arguments, prog))
+
+
+def until_stopped(command: Callable[[], int]) -> int:
+    """A command's own `main`: a signal that ends it lets nothing lie about."""
     signal.signal(signal.SIGTERM, _stop)
     try:
-        return main(arguments, prog)
+        return command()
     except KeyboardInterrupt:
         return 130
 
