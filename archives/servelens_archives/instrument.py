@@ -1,4 +1,4 @@
-"""The command behind `servelens instrument`: an archive that exists, with a lens beside its handler.
+"""The command behind `servelens instrument`: a lens for an archive that exists.
 
 python -m servelens_archives.instrument old.mar --out new.mar
 """

@@ -34,17 +34,17 @@ def unpack(archive: Path, folder: Path, most_bytes: int | None = None) -> list[s
             files = _files(archive, opened.infolist(), most_bytes or _room(archive, folder))
             for member, name in files:
                 _write(opened, member, folder / name)
+    except ArchiveError:
+        raise
     except FileNotFoundError:
         raise ArchiveError(f"there is no archive {archive}") from None
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError) as error:
-        raise ArchiveError(
-            f"{archive} cannot be read as a zip, which a .mar is: {error}. Archives in folders and "
-            "in .tar.gz are packed again by torch-model-archiver without --archive-format"
-        ) from None
     except OSError as error:
         raise ArchiveError(f"{archive} cannot be unpacked: {error.strerror or error}") from None
-    except RuntimeError as error:  # zipfile's, for what is encrypted in spite of its flags
-        raise ArchiveError(f"{archive} cannot be unpacked: {error}") from None
+    except Exception as error:  # a hostile file can raise anything at all from a decoder
+        raise ArchiveError(
+            f"{archive} cannot be read as a zip, which a .mar is: {shorten(str(error))}. What is a "
+            "folder or a .tar.gz, torch-model-archiver packs anew without --archive-format"
+        ) from None
     return [name for _, name in files]
 
 

@@ -1,4 +1,4 @@
-"""What the model sees of photos that somebody else prepares for it, such as a handler of its own."""
+"""What the model sees of photos that somebody else prepares, such as an archive's own handler."""
 
 from __future__ import annotations
 

@@ -83,10 +83,9 @@ def _one_tensor(calls: Sequence[Tuple[Any, ...]]) -> torch.Tensor:
             where="image",
         )
     (arguments, *_) = calls
-    batch = arguments[0] if len(arguments) == 1 else None
-    is_one = isinstance(batch, torch.Tensor) and batch.dim() == 4 and len(batch) == 1
-    if is_one and batch.is_floating_point():
-        return batch.detach()
+    if len(arguments) == 1 and _is_one_image(arguments[0]):
+        batch: torch.Tensor = arguments[0].detach()
+        return batch
     given = ", ".join(_kind(argument) for argument in arguments) or "nothing by position"
     raise problem(
         "bad_image",
@@ -94,6 +93,11 @@ def _one_tensor(calls: Sequence[Tuple[Any, ...]]) -> torch.Tensor:
         "tensor of floats [1, channels, height, width]",
         where="image",
     )
+
+
+def _is_one_image(value: Any) -> bool:
+    is_tensor = isinstance(value, torch.Tensor) and value.is_floating_point()
+    return is_tensor and value.dim() == 4 and len(value) == 1
 
 
 def _kind(argument: Any) -> str:
