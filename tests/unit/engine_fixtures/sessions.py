@@ -11,6 +11,7 @@ from torch import nn
 from engine_fixtures.photos import photo
 from servelens.engine import plan
 from servelens.engine.budget import Limits, Pace
+from servelens.engine.desk import See
 from servelens.engine.folder.card import Card, InputSpec, LensSpec, ModelSource, OutputSpec
 from servelens.engine.session import Session, survey_model
 from servelens.protocol import Document, Problem, Request, read_request
@@ -59,14 +60,16 @@ def session_of(
     *,
     chunk: int = 8,
     limits: Limits = Limits(),  # noqa: B008 - frozen
+    see: See | None = None,
 ) -> Session:
     """A session of chunks of a fixed size: what a chunk holds must not depend on this machine."""
     capability = survey_model(module, card)
+    cpu = torch.device("cpu")
     paces = mock.patch.object(
         plan, "calibrate", side_effect=lambda run, device: Pace(chunk, 3.0, 3.0)
     )
     with paces:
-        return Session(module, card, capability, "sha256:0", torch.device("cpu"), limits, "float32")
+        return Session(module, card, capability, "sha256:0", cpu, limits, "float32", see)
 
 
 def request(image: bytes | None = None, **keys: Any) -> Request:
