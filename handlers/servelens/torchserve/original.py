@@ -59,8 +59,8 @@ class Original:
 
     def own_copy(self) -> nn.Module:
         """The model in eval mode and float32 on the CPU, to hook and to rearrange at will."""
-        model = copy.deepcopy(bare(self.model))
-        return model.cpu().float().eval()
+        with torch.no_grad():  # or what is copied of TorchScript would be no leaf of a graph
+            return copy.deepcopy(bare(self.model)).cpu().float().eval()
 
     def given_to_model(self, image: bytes, context: Any) -> np.ndarray:
         """float32 [channels, height, width] that the handler calls its model with for an image;

@@ -84,7 +84,11 @@ def load(folder: Path) -> Any:
 
 
 def _why(handler: Any) -> str:
-    return f"its model cannot be looked into: {handler.why_no_lens}"
+    """With what the archive's own code raised, which its callers are never told."""
+    reason = handler.why_no_lens
+    cause = reason.__cause__
+    raised = "" if cause is None else f" ({type(cause).__name__}: {cause})"
+    return f"its model cannot be looked into: {reason}{raised}"
 
 
 def _answered(lens: Any, request: Request) -> Document:

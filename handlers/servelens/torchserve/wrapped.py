@@ -12,8 +12,9 @@ import logging
 from pathlib import Path
 from typing import Any, List, Mapping, Optional, Sequence
 
+from servelens.engine.faults import as_problem
 from servelens.engine.session import Session
-from servelens.protocol import Problem
+from servelens.protocol import Problem, ProblemError
 from servelens.torchserve.batch import Batch
 from servelens.torchserve.faults import internal, mark_following_lines
 from servelens.torchserve.handler import take_share_of_machine
@@ -36,7 +37,7 @@ class WrappedHandler:
     def __init__(self) -> None:
         self.original: Optional[Original] = None
         self.lens: Optional[Session] = None
-        self.why_no_lens = "the worker has not loaded it"
+        self.why_no_lens: Exception = NoLens("the worker has not loaded it")
 
     def initialize(self, context: Any) -> None:
         """What the archive's own handler raises stops the worker, as it did before."""
@@ -54,10 +55,11 @@ class WrappedHandler:
             settings = read_settings(context.model_yaml_config)
             self.lens = open_lens(self.original, context, manifest, settings)
         except NoLens as reason:
-            self.why_no_lens = str(reason)
+            self.why_no_lens = reason
             logger.warning("this model cannot be looked into: %s", reason)
         except Exception as error:
-            self.why_no_lens = internal(error, "its lens could not be opened").words
+            self.why_no_lens = ProblemError(as_problem(error, "its lens could not be opened"))
+            self.why_no_lens.__cause__ = error
         else:
             take_share_of_machine(settings)
             logger.info("the lens beside %s is open", context.model_name)
