@@ -59,20 +59,19 @@ def instrument(
     """Writes `target`. With `look` the archive's own code is run, in a process of its own."""
     _check_target(archive, target)
     with TemporaryDirectory(prefix="servelens-instrument-") as private:
-        folder = Path(private) / "archive"
-        folder.mkdir()
+        scratch = Path(private)
         report("unpacking the archive")
-        names = unpack(archive, folder)
-        manifest = read_manifest(folder, names)
-        _check_is_foreign(archive, names)
-        report(f"{manifest.name} {manifest.version}, handled by {_handler(manifest, names)}")
-        stage_package(folder, ENTRY)
-        shutil.copyfile(folder / MANIFEST_FILE, folder / ORIGINAL_MANIFEST)
-        _write_manifest(folder, manifest, change)
+        folder = scratch / "archive"
+        names = _stage(archive, folder, change, report)
         if look:
             report("running the archive's own handler, and its model under the lens")
-            for line in _rehearse(folder, Path(private)):
+            for line in _rehearse(folder, scratch):
                 report(line)
+            # What ran may have written to its folder: only what it was to find out is kept.
+            os.replace(folder / CAPABILITY_FILE, scratch / CAPABILITY_FILE)
+            shutil.rmtree(folder)
+            names = _stage(archive, folder, change)
+            os.replace(scratch / CAPABILITY_FILE, folder / CAPABILITY_FILE)
         else:
             report("nothing of it was run: its worker will find out what may be asked")
         write_archive(folder, target, sorted({*names, *_added(folder)}))
@@ -93,6 +92,21 @@ def undo(archive: Path, target: Path, *, report: Report = lambda text: None) -> 
         report(f"{manifest.name} {manifest.version} as it was, {len(kept)} files")
         write_archive(folder, target, kept)
     return target
+
+
+def _stage(
+    archive: Path, folder: Path, change: Change, report: Report = lambda text: None
+) -> list[str]:
+    """The archive in `folder`, and what is added to it; the names that it had."""
+    folder.mkdir()
+    names = unpack(archive, folder)
+    manifest = read_manifest(folder, names)
+    _check_is_foreign(archive, names)
+    report(f"{manifest.name} {manifest.version}, handled by {_handler(manifest, names)}")
+    stage_package(folder, ENTRY)
+    shutil.copyfile(folder / MANIFEST_FILE, folder / ORIGINAL_MANIFEST)
+    _write_manifest(folder, manifest, change)
+    return names
 
 
 def _check_target(archive: Path, target: Path) -> None:
