@@ -179,6 +179,8 @@ def _why_unsupported(
     method: Method, survey: Survey, default_layer: Optional[str], unrolls: Unrolls
 ) -> Optional[str]:
     propagation = propagation_of(method.series)
+    if not survey.hookable and (propagation is not None or method.reads & Reads.RULED_GRADIENT):
+        return f"{method.name} goes through the model call by call, which TorchScript hides"
     if propagation is not None:
         return unrolls[propagation]
     if method.reads & Reads.RULED_GRADIENT and not survey.rectifiers:
