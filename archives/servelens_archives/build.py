@@ -10,7 +10,7 @@ import argparse
 import json
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
@@ -37,10 +37,14 @@ STORE = ARCHIVES / "store"
 
 
 def run(arguments: Sequence[str] | None = None, prog: str = "scripts/build") -> int:
-    """`main` as a command of its own: a signal that ends it lets nothing lie about."""
+    return until_stopped(lambda: main(arguments, prog))
+
+
+def until_stopped(command: Callable[[], int]) -> int:
+    """A command's own `main`: a signal that ends it lets nothing lie about."""
     signal.signal(signal.SIGTERM, _stop)
     try:
-        return main(arguments, prog)
+        return command()
     except KeyboardInterrupt:
         return 130
 

@@ -3,7 +3,8 @@
 BuildError
 ├── RecipeError      the recipe does not say what it must; lists everything that is wrong
 ├── WeightsError     the weights cannot be had, opened or fitted
-└── PreflightError   the staged model would fail in the worker
+├── PreflightError   the staged model would fail in the worker
+└── ArchiveError     an archive that exists cannot be read, instrumented or given back
 """
 
 from __future__ import annotations
@@ -28,4 +29,8 @@ class WeightsError(BuildError):
 
 
 class PreflightError(BuildError):
+    pass
+
+
+class ArchiveError(BuildError):
     pass

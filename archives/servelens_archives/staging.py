@@ -31,13 +31,18 @@ VENDORED = ("__init__.py", "codec.py", "engine", "palettes.py", "protocol", "tor
 
 
 def stage_code(folder: Path, recipe: Recipe) -> None:
-    """The handler, the vendored package and the model's own file."""
-    _copy(PACKAGE.parent / HANDLER_FILE, folder / HANDLER_FILE)
+    """Our own code, and the model's own file."""
+    stage_package(folder, HANDLER_FILE)
+    if recipe.model_file is not None:
+        _copy(recipe.model_file, folder / recipe.model_file.name)
+
+
+def stage_package(folder: Path, entry: str) -> None:
+    """The handler that TorchServe is to start with, and the vendored package."""
+    _copy(PACKAGE.parent / entry, folder / entry)
     (folder / PACKAGE.name).mkdir()
     for name in VENDORED:
         _copy(PACKAGE / name, folder / PACKAGE.name / name)
-    if recipe.model_file is not None:
-        _copy(recipe.model_file, folder / recipe.model_file.name)
 
 
 def stage_config(folder: Path, serve: ServeSpec) -> None:

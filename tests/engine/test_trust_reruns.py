@@ -74,7 +74,7 @@ def test_stability_is_the_likeness_to_the_maps_of_the_noisy_photos() -> None:
     view = view_photo(picture, SEEN_WHOLE, 10**6)
     runs = []
     for run in range(2):
-        pixels = noisy(view, 4, run).pixels
+        pixels = noisy(view, 4, run, SEEN_WHOLE).pixels
         assert 3 < np.abs(pixels.astype(float) - view.pixels).mean() < 6
         again = encode(Image.fromarray(pixels))
         assert (np.asarray(Image.open(io.BytesIO(again))) == pixels).all()

@@ -31,7 +31,8 @@ from servelens.cli.screen import harmless
 from servelens.cli.words import request_keys, value_of
 
 COMMANDS = (
-    "models", "build", "register", "predict", "explain", "activations", "layers", "doctor",
+    "models", "build", "instrument", "register", "predict", "explain", "activations", "layers",
+    "doctor",
 )  # fmt: skip
 PROBLEM = {
     "code": 400,
@@ -86,10 +87,11 @@ def test_help_needs_neither_numpy_nor_torch() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_build_hands_all_words_to_the_builder() -> None:
-    told = run("build", "--help")
+@pytest.mark.parametrize("command", ["build", "instrument"])
+def test_what_makes_archives_hands_on_all_words(command: str) -> None:
+    told = run(command, "--help")
     assert told.exit_code == 0
-    assert "usage: servelens build" in told.output
+    assert f"usage: servelens {command}" in told.output
 
 
 @pytest.mark.parametrize(

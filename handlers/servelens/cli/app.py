@@ -9,6 +9,7 @@ from servelens.cli.build import SETTINGS, build
 from servelens.cli.doctor import doctor
 from servelens.cli.exits import MEANINGS
 from servelens.cli.explain import explain
+from servelens.cli.instrument import instrument
 from servelens.cli.layers import layers
 from servelens.cli.models import models
 from servelens.cli.predict import predict
@@ -28,7 +29,8 @@ app = typer.Typer(
 )
 for command in (models, register, predict, explain, activations, layers, doctor):
     app.command()(command)
-app.command(context_settings=SETTINGS, add_help_option=False)(build)
+for makes_archives in (build, instrument):
+    app.command(context_settings=SETTINGS, add_help_option=False)(makes_archives)
 
 
 def main() -> None:

@@ -48,7 +48,7 @@ def write_document(
         lens=VERSION,
         id=request.id,
         model=model,
-        input=job.view.ref if job.has_image else None,
+        input=job.view.ref,
         predictions=tuple(found.ranked[: job.top_k]),
         cost=Cost(
             forwards=found.forwards,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import platform
 from fnmatch import fnmatchcase
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 import torch
 
 from servelens import __version__
 from servelens.engine.budget import Limits
-from servelens.engine.folder.card import Card
+from servelens.engine.folder.card import Card, InputSpec
 from servelens.engine.kit import Method, Propagation, Reads, propagation_of
 from servelens.engine.methods import METHODS
 from servelens.engine.survey import Layer, Survey
@@ -22,6 +22,7 @@ from servelens.protocol import VERSION
 
 # For each way of propagating relevance why the model does not allow it, or None.
 Unrolls = Mapping[Propagation, Optional[str]]
+USUAL_PLANS = ("grad_cam", "saliency")
 
 
 def describe(
@@ -29,6 +30,7 @@ def describe(
 ) -> Dict[str, Any]:
     """What the model is and what may be asked of it; digest and limits are the worker's to add."""
     default_layer = card.lens.default_layer or survey.default_layer
+    methods = [_method(method, card, survey, default_layer, unrolls) for method in METHODS.values()]
     return {
         "lens": VERSION,
         "model": {
@@ -38,14 +40,7 @@ def describe(
             "architecture": card.model.architecture or card.model.class_name,
             "parameters": parameters,
         },
-        "input": {
-            "size": list(card.input.size),
-            "channels": card.input.channels,
-            "mean": list(card.input.mean),
-            "std": list(card.input.std),
-            "resize": card.input.resize,
-            "crop": card.input.crop,
-        },
+        "input": _input(card.input),
         "output": {
             "head": survey.head.kind,
             "classes": survey.head.classes,
@@ -56,12 +51,10 @@ def describe(
         "edges": [list(edge) for edge in survey.edges],
         "default_layer": default_layer,
         "default_layers": list(card.lens.default_layers or survey.default_layers),
-        "default_plan": list(card.lens.default_plan),
+        "default_plan": list(card.lens.default_plan or _default_plan(methods)),
         "warnings": list(survey.warnings),
         "trust": [check.describe() for check in CHECKS],
-        "methods": [
-            _method(method, card, survey, default_layer, unrolls) for method in METHODS.values()
-        ],
+        "methods": methods,
     }
 
 
@@ -88,6 +81,25 @@ def with_worker_facts(
             "servelens": __version__,
         },
     }
+
+
+def _input(spec: InputSpec) -> Dict[str, Any]:
+    """How photos that somebody else prepares are scaled and cut, only each answer can tell."""
+    return {
+        "size": list(spec.size),
+        "channels": spec.channels,
+        "mean": list(spec.mean),
+        "std": list(spec.std),
+        "resize": None if spec.prepared else spec.resize,
+        "crop": None if spec.prepared else spec.crop,
+        "prepared": spec.prepared,
+    }
+
+
+def _default_plan(methods: Sequence[Mapping[str, Any]]) -> Tuple[str, ...]:
+    """The first of the usual ones that the model supports."""
+    supported = [entry["name"] for entry in methods if entry["supported"]]
+    return tuple(name for name in USUAL_PLANS if name in supported)[:1]
 
 
 def _layer(layer: Layer, stage: Optional[str]) -> Dict[str, Any]:
@@ -167,6 +179,8 @@ def _why_unsupported(
     method: Method, survey: Survey, default_layer: Optional[str], unrolls: Unrolls
 ) -> Optional[str]:
     propagation = propagation_of(method.series)
+    if not survey.hookable and (propagation is not None or method.reads & Reads.RULED_GRADIENT):
+        return f"{method.name} goes through the model call by call, which TorchScript hides"
     if propagation is not None:
         return unrolls[propagation]
     if method.reads & Reads.RULED_GRADIENT and not survey.rectifiers:

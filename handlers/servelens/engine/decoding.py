@@ -14,7 +14,8 @@ from servelens.protocol import ProblemError, problem
 # Asking for one that this Pillow was built without is an error of its own, hence the filter.
 Image.init()
 FORMATS = tuple(f for f in ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF") if f in Image.OPEN)
-# What turns a photo upright, by EXIF's orientation; 1 is upright.
+UPRIGHT = 1
+# What turns a photo upright, by EXIF's orientation.
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -61,11 +62,17 @@ def bad_image(
 
 def upright(photo: Image.Image) -> Image.Image:
     """Pillow's own way also writes the EXIF block anew, and fails on a damaged one."""
+    orientation = orientation_of(photo)
+    return photo if orientation == UPRIGHT else photo.transpose(TURNS[orientation])
+
+
+def orientation_of(photo: Image.Image) -> int:
+    """As EXIF numbers them, 1 to 8."""
     try:
         orientation = photo.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # the block is damaged; the photo need not be
-        return photo
-    return photo.transpose(TURNS[orientation]) if orientation in TURNS else photo
+        return UPRIGHT
+    return orientation if orientation in TURNS else UPRIGHT
 
 
 def in_mode(photo: Image.Image, mode: str) -> Image.Image:

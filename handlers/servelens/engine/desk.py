@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Any, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 from torch import nn
@@ -23,6 +23,7 @@ from servelens.engine.targets import Classes, TargetRule
 from servelens.protocol import (
     ActivationsRequest,
     Drawing,
+    InputRef,
     MethodRequest,
     Problem,
     Request,
@@ -39,6 +40,15 @@ NOT_RENDERED = Problem(
 )
 
 
+NOWHERE = (
+    "the archive's own handler prepares photos for the model, and it could not be measured where "
+    "in this photo it looks"
+)
+
+# What the model sees of a photo, and, where that is asked for, its backdrop.
+See = Callable[[bytes, bool], View]
+
+
 class Desk:
     """Turns requests into jobs for one model."""
 
@@ -51,8 +61,11 @@ class Desk:
         capability: Mapping[str, Any],
         default_plan: Tuple[MethodRequest, ...],
         limits: Limits,
+        see: Optional[See] = None,
     ) -> None:
+        """Photos are decoded here, unless `see` does that."""
         self._spec = spec
+        self._see_photo = see or self._decode
         self._classes = classes
         self._catalogue = catalogue
         self._default_layer: Optional[str] = capability["default_layer"]
@@ -87,7 +100,7 @@ class Desk:
             rules=rules,
             maps=(*(self._with_segments(ask, view) for ask in maps), *rankings),
             activations=activations,
-            problems=(NOT_RENDERED,) if request.render and in_parts else (),
+            problems=_not_rendered(request, view),
             preprocess_ms=(time.perf_counter() - started) * 1000,
             mask=mask,
             weights=self._inquiries.weights(request),
@@ -98,11 +111,14 @@ class Desk:
         """What the model sees of the photo, and of the mask that was drawn over it."""
         if request.image is None:
             return NO_PHOTO, None
-        most, renders = self._limits.pixels, request.render and request.part is None
-        view = view_photo(request.image, self._spec, most, backdrop=renders)
+        view = self._see_photo(request.image, request.render and request.part is None)
         if request.mask is None:
             return view, None
-        return view, see_mask(request.mask, view.ref, self._spec, most)
+        ref = _known(view, request.mask)
+        return view, see_mask(request.mask, ref, self._spec, self._limits.pixels)
+
+    def _decode(self, photo: bytes, backdrop: bool) -> View:
+        return view_photo(photo, self._spec, self._limits.pixels, backdrop=backdrop)
 
     def _asks(
         self, entry: MethodRequest, rules: Tuple[TargetRule, ...], in_parts: bool
@@ -134,7 +150,7 @@ class Desk:
     def _with_segments(self, ask: MapAsk, view: View) -> MapAsk:
         """What was drawn among the parameters, as the model sees it."""
         drawn = {
-            name: see_segments(value, view.ref, self._spec, self._limits.pixels)
+            name: see_segments(value, _known(view, value), self._spec, self._limits.pixels)
             for name, value in ask.params.items()
             if isinstance(value, Drawing)
         }
@@ -212,3 +228,22 @@ class Desk:
                 where="top_k",
             )
         return asked
+
+
+def _not_rendered(request: Request, view: View) -> Tuple[Problem, ...]:
+    if not request.render:
+        return ()
+    if request.part is not None:
+        return (NOT_RENDERED,)
+    if request.image is not None and view.ref is None:
+        reason = f"no picture is made of a map over the photo: {NOWHERE}"
+        return (Problem("unsupported", reason, where="render"),)
+    return ()
+
+
+def _known(view: View, drawing: Drawing) -> InputRef:
+    """Where in the photo the model looks, which a drawing over it has to be laid by."""
+    if view.ref is None:
+        message = f"{drawing.where} cannot be laid over the model's input: {NOWHERE}"
+        raise problem("bad_value", message, where=drawing.where)
+    return view.ref

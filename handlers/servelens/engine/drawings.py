@@ -11,7 +11,7 @@ from PIL import Image
 
 from servelens.engine.decoding import decode
 from servelens.engine.folder.card import InputSpec
-from servelens.engine.geometry import cut, place
+from servelens.engine.geometry import look
 from servelens.engine.kit import Segments
 from servelens.protocol import Drawing, InputRef, problem
 
@@ -57,8 +57,7 @@ def see_values(drawing: Drawing, photo: InputRef, spec: InputSpec, max_pixels: i
         return picture
 
     picture = decode(drawing.data, whole, max_pixels, drawing.where, formats=("PNG",))
-    placement = place(photo.width, photo.height, spec)
-    return _values(cut(picture, placement, NEAREST, max_pixels))
+    return _values(look(picture, photo, spec, NEAREST, max_pixels))
 
 
 def _values(picture: Image.Image) -> np.ndarray:

@@ -6,7 +6,7 @@ uses, without what they compute outside the crop.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Optional, Sequence, Tuple
 
 import numpy as np
@@ -28,15 +28,17 @@ FILTERS = {
 
 @dataclass(frozen=True)
 class View:
-    """What the model sees of one photo: its pixels, and where they come from. The backdrop is that
-    part of the photo for people to look at."""
+    """What the model sees of one photo: its pixels, and where they come from, if that is known. The
+    backdrop is that part of the photo for people to look at."""
 
-    pixels: np.ndarray  # uint8 [height, width, channels]
-    ref: InputRef
+    pixels: (
+        np.ndarray
+    )  # [height, width, channels]; levels in uint8, or the prepared input in float32
+    ref: Optional[InputRef]
     backdrop: Optional[np.ndarray] = None  # uint8 [height, width, 3]
 
 
-NO_PHOTO = View(np.zeros((0, 0, 0), np.uint8), InputRef(0, 0, (0, 0, 0, 0), (0, 0)))
+NO_PHOTO = View(np.zeros((0, 0, 0), np.uint8), None)
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def view_photo(data: bytes, spec: InputSpec, max_pixels: int, *, backdrop: bool 
     pixels = np.asarray(seen, dtype=np.uint8).reshape(*spec.size, spec.channels)
     crop = placement.in_photo(photo.width, photo.height)
     ref = InputRef(photo.width, photo.height, crop, spec.size)
-    return View(pixels, ref, _backdrop(photo, crop) if backdrop else None)
+    return View(pixels, ref, backdrop_of(photo, crop) if backdrop else None)
 
 
 def place(width: int, height: int, spec: InputSpec) -> Placement:
@@ -95,14 +97,27 @@ def place(width: int, height: int, spec: InputSpec) -> Placement:
 def to_input(views: Sequence[View], spec: InputSpec, device: torch.device) -> torch.Tensor:
     """Normalised [N, C, H, W], channels-last; bytes travel to the device, floats are made there."""
     stacked = np.stack([view.pixels for view in views])
-    batch = torch.from_numpy(stacked).to(device).permute(0, 3, 1, 2).float().div_(255)
+    batch = torch.from_numpy(stacked).to(device).permute(0, 3, 1, 2)
+    if batch.is_floating_point():
+        return batch
+    batch = batch.float().div_(255)
     shape = (1, spec.channels, 1, 1)
     mean = torch.tensor(spec.mean, device=device).view(shape)
     std = torch.tensor(spec.std, device=device).view(shape)
     return batch.sub_(mean).div_(std)
 
 
-def _backdrop(photo: Image.Image, crop: Tuple[int, int, int, int]) -> np.ndarray:
+def with_noise(view: View, levels: np.ndarray, spec: InputSpec) -> View:
+    """The photo again with so many of its 255 levels added; levels stay whole, and within 0 to 255,
+    where they are known."""
+    if view.pixels.dtype == np.uint8:
+        noisy = (view.pixels + levels).round().clip(0, 255).astype(np.uint8)
+    else:
+        noisy = (view.pixels + levels / 255 / np.array(spec.std)).astype(np.float32)
+    return replace(view, pixels=noisy)
+
+
+def backdrop_of(photo: Image.Image, crop: Tuple[int, int, int, int]) -> np.ndarray:
     width, height = crop[2] - crop[0], crop[3] - crop[1]
     shrink = min(1.0, LONGEST_BACKDROP / max(width, height))
     size = max(1, round(width * shrink)), max(1, round(height * shrink))
@@ -125,10 +140,22 @@ def _scaled(width: int, height: int, spec: InputSpec) -> Tuple[int, int]:
     )
 
 
+def look(
+    picture: Image.Image,
+    photo: InputRef,
+    spec: InputSpec,
+    method: Image.Resampling,
+    max_pixels: int,
+) -> Image.Image:
+    """What the model sees of a picture that is as large as its photo."""
+    if spec.prepared:
+        return picture.resize((photo.size[1], photo.size[0]), method, box=photo.crop)
+    return cut(picture, place(photo.width, photo.height, spec), method, max_pixels)
+
+
 def cut(
     photo: Image.Image, placement: Placement, method: Image.Resampling, max_pixels: int
 ) -> Image.Image:
-    """What the model sees of the photo, or of a drawing of its size."""
     scaled_width, scaled_height = placement.scaled
     left, top, right, bottom = placement.box
     if scaled_width * scaled_height > max_pixels:

@@ -22,7 +22,7 @@ from servelens.engine.faults import as_problem
 from servelens.engine.findings import Event, Findings, Finished
 from servelens.engine.further.answering import run_further
 from servelens.engine.jobs import Job
-from servelens.engine.kit import Reads
+from servelens.engine.kit import Reads, Shape
 from servelens.engine.model import Model
 from servelens.engine.passes import explore, predict
 from servelens.engine.sampling import run_series
@@ -55,6 +55,7 @@ class Group:
     """What jobs must agree on to share passes."""
 
     lane: Lane
+    shape: Shape
     of_input: bool = False
     backwards: int = 0
     ruled: bool = False
@@ -63,10 +64,11 @@ class Group:
     def of(cls, job: Job) -> Group:
         if job.needs_gradients:
             ruled = job.reads(Reads.RULED_GRADIENT)
-            return cls(Lane.EXPLAIN, job.needs_input_gradient, job.most_backwards, ruled)
+            needs = job.needs_input_gradient, job.most_backwards, ruled
+            return cls(Lane.EXPLAIN, job.image_shape, *needs)
         # A series compares its images' scores with the row's own, which must be as precise.
         runs = job.recorded or any(ask.runs for ask in job.maps)
-        return cls(Lane.RECORD if runs else Lane.PREDICT)
+        return cls(Lane.RECORD if runs else Lane.PREDICT, job.image_shape)
 
 
 class Plan:

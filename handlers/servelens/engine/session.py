@@ -16,7 +16,7 @@ from torch import nn
 from servelens.engine.answers import map_position, write_document
 from servelens.engine.budget import Limits
 from servelens.engine.capability import describe, with_worker_facts
-from servelens.engine.desk import Desk
+from servelens.engine.desk import Desk, See
 from servelens.engine.faults import as_problem
 from servelens.engine.findings import Finished, Partial, Progress
 from servelens.engine.folder.card import CAPABILITY_FILE, Card
@@ -58,7 +58,9 @@ class Session:
         device: torch.device,
         limits: Limits,
         dtype: str,
+        see: Optional[See] = None,
     ) -> None:
+        """`see` goes before what the card says of how photos become the model's input."""
         head = Head(capability["output"]["head"], capability["output"]["classes"])
         self.card = card
         self.limits = limits
@@ -74,6 +76,7 @@ class Session:
             self._capability,
             read_explain(capability["default_plan"]) or (),
             limits,
+            see,
         )
 
     @classmethod
@@ -86,7 +89,7 @@ class Session:
     ) -> Session:
         card = Card.load(folder)
         module = load_module(folder, card)
-        capability = _read_capability(folder) or survey_model(module, card)
+        capability = read_capability(folder) or survey_model(module, card)
         return cls(
             module, card, capability, folder_digest(folder), torch.device(device), limits, dtype
         )
@@ -185,7 +188,8 @@ def _check_defaults(capability: Mapping[str, Any]) -> None:
         raise ModelLoadError(f"lens.{said.where}: {said.words}") from None
 
 
-def _read_capability(folder: Path) -> Optional[Dict[str, Any]]:
+def read_capability(folder: Path) -> Optional[Dict[str, Any]]:
+    """What the preflight found, where there was one."""
     path = folder / CAPABILITY_FILE
     if not path.is_file():
         return None

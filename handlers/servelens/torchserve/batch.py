@@ -39,19 +39,22 @@ Frames = Iterator[Mapping[str, Any]]
 class Batch:
     """The rows that came together; each is answered as if it had come alone."""
 
-    def __init__(self, session: Session, outbox: Outbox, context: Any, data: Sequence[Any]) -> None:
+    def __init__(
+        self, session: Session, outbox: Outbox, context: Any, rows: Mapping[int, Any]
+    ) -> None:
+        """`rows` by their places in the batch that TorchServe sent."""
         self._session = session
         self._outbox = outbox
         self._metrics = context.metrics
-        self._questions = [
-            _read(row, context.get_all_request_header(index)) for index, row in enumerate(data)
-        ]
+        self._questions = {
+            place: _read(row, context.get_all_request_header(place)) for place, row in rows.items()
+        }
         self._problems = 0
         self._engine_ms = 0.0
 
     def answer(self) -> None:
         answers = self._answers()
-        for row, question in enumerate(self._questions):
+        for row, question in self._questions.items():
             if question.streamed is None:
                 parts = [answers[row, part] for part in range(len(question.parts))]
                 self._finish(row, self._reply(question, parts))
@@ -69,7 +72,7 @@ class Batch:
         """The answer to each part of each row that is not a stream."""
         answers: Dict[Place, Answer] = {}
         asked: Dict[Place, Request] = {}
-        for row, question in enumerate(self._questions):
+        for row, question in self._questions.items():
             for index, part in enumerate(question.parts if question.streamed is None else ()):
                 if isinstance(part, Problem):
                     answers[row, index] = part
@@ -113,7 +116,7 @@ class Batch:
     def _open_streams(self) -> List[Tuple[int, Request, Frames]]:
         """All are checked before the first one runs, so that what is wrong is soon said."""
         opened = []
-        for row, question in enumerate(self._questions):
+        for row, question in self._questions.items():
             request = question.streamed
             if request is None:
                 continue

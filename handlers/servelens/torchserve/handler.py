@@ -55,7 +55,7 @@ class LensHandler:
         try:
             if self.session is None:
                 raise RuntimeError("handle was called before initialize")
-            Batch(self.session, outbox, context, data).answer()
+            Batch(self.session, outbox, context, dict(enumerate(data))).answer()
         except Exception as error:
             outbox.finish_others(internal(error, "answering the batch"))
         return outbox.bodies()

@@ -26,7 +26,7 @@ class Outbox:
 
     def __init__(self, context: Any, rows: int) -> None:
         self._context = context
-        self._bodies: List[bytes] = [b""] * rows
+        self._bodies: List[Any] = [b""] * rows
         self._ready: List[int] = []
         self._open = set(range(rows))
 
@@ -37,6 +37,12 @@ class Outbox:
         if is_grpc(self._context.get_all_request_header(row)):
             # StreamPredictions waits for a last frame also where there was none before.
             self._context.set_response_header(row, STREAM_NEXT, "false")
+
+    def hand_on(self, row: int, body: Any) -> None:
+        """A row's answer by another handler, which has said all else about it to the context."""
+        self._bodies[row] = body
+        self._ready.append(row)
+        self._open.remove(row)
 
     def frame(self, row: int, reply: Reply) -> None:
         """One of a row's frames, but the last; it leaves at once, and what is ready with it."""
@@ -49,7 +55,7 @@ class Outbox:
             streams = self._streams(row)
             self.finish(row, problem_frame(problem) if streams else problem_reply(problem))
 
-    def bodies(self) -> List[bytes]:
+    def bodies(self) -> List[Any]:
         """What `handle` returns: of it TorchServe sends what has not left yet."""
         return self._bodies
 

@@ -102,10 +102,10 @@ def read_row(row: Any, headers: Headers) -> RowQuestion:
             return RowQuestion((Question("describe", Request(describe=True)),))
         if not isinstance(row, Mapping):
             row = {"body": row}
-        name, body = _lone_body(row)
+        name, body = lone_body(row)
         if name is None:
             return RowQuestion((_read_form(row, door),))
-        if isinstance(body, (bytes, bytearray, str)) and _is_json(body[:64], headers.get(name)):
+        if isinstance(body, (bytes, bytearray, str)) and is_json(body[:64], headers.get(name)):
             body = _parse(body)
         if isinstance(body, (bytes, bytearray, str)):
             return RowQuestion((_question({}, read_image(body, "image"), door),))
@@ -119,7 +119,7 @@ def is_grpc(headers: Headers) -> bool:
     return not any(isinstance(value, str) for value in headers.values())
 
 
-def _lone_body(row: Mapping[str, Any]) -> Tuple[Optional[str], Any]:
+def lone_body(row: Mapping[str, Any]) -> Tuple[Optional[str], Any]:
     """The one value of a row that is nothing else; JSON bodies come so too."""
     if len(row) == 1:
         ((name, value),) = row.items()
@@ -128,7 +128,7 @@ def _lone_body(row: Mapping[str, Any]) -> Tuple[Optional[str], Any]:
     return None, None
 
 
-def _is_json(start: Union[bytes, bytearray, str], typed: Any) -> bool:
+def is_json(start: Union[bytes, bytearray, str], typed: Any) -> bool:
     """Whether a body is JSON that TorchServe left alone: untyped, broken or nested too deeply."""
     if start.lstrip()[:1] in (b"{", b"[", "{", "["):
         return True

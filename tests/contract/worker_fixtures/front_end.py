@@ -181,14 +181,18 @@ class FrontEnd:
 
 
 def load(
-    folder: Path, config: Mapping[str, Any] | None = None, *, gpu_id: int | None = None
+    folder: Path,
+    config: Mapping[str, Any] | None = None,
+    *,
+    gpu_id: int | None = None,
+    handler: str = Path(lens_handler.__file__).name,
+    **manifest: Any,
 ) -> Service:
     """The model folder as TorchServe's own loader brings it up; the code is the repository's."""
     (folder / "MAR-INF").mkdir(exist_ok=True)
-    manifest = {"model": {"modelName": "tiny", "configFile": "model-config.yaml"}}
-    (folder / "MAR-INF" / "MANIFEST.json").write_text(json.dumps(manifest))
+    model = {"modelName": "tiny", "configFile": "model-config.yaml"}
+    (folder / "MAR-INF" / "MANIFEST.json").write_text(json.dumps({"model": model, **manifest}))
     (folder / "model-config.yaml").write_text(yaml.safe_dump(dict(config or {"maxWorkers": 1})))
-    handler = Path(lens_handler.__file__).name
     loader = TsModelLoader()
     return loader.load("tiny", str(folder), handler, gpu_id, 8, metrics_cache=_metrics())
 

@@ -36,7 +36,11 @@ class ModelSource:
 
 @dataclass(frozen=True)
 class InputSpec:
-    """How a photo becomes the model's input; sizes are (height, width)."""
+    """How a photo becomes the model's input; sizes are (height, width).
+
+    Where it comes `prepared` by somebody else, resize, crop, interpolation and exif tell nothing;
+    mean and std are those by which pixels were seen to be scaled, or 0 and 1.
+    """
 
     size: Tuple[int, int] = (224, 224)
     resize: int = 256
@@ -46,6 +50,7 @@ class InputSpec:
     std: Tuple[float, ...] = (0.229, 0.224, 0.225)
     interpolation: str = "bilinear"
     exif: bool = True
+    prepared: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ class LensSpec:
     default_layer: Optional[str] = None
     default_layers: Tuple[str, ...] = ()
     stages: Mapping[str, str] = field(default_factory=dict)
-    default_plan: Tuple[Any, ...] = ("grad_cam",)
+    default_plan: Tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)

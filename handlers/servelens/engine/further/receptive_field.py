@@ -68,6 +68,7 @@ class FieldAsk(Further):
 
     def refused(self, found: Findings, problem: Optional[Problem]) -> ReceptiveField:
         window, stride = self._window if self._covers else (None, None)
+        ref = found.job.view.ref
         known = self.theoretical is not None and self.position is not None
         return ReceptiveField(
             layer=str(self.layer),
@@ -75,7 +76,7 @@ class FieldAsk(Further):
             mode=self.asked.mode,
             position=self.position,
             theoretical=self.theoretical,
-            box=self._region.in_photo(found.job.view.ref) if known else None,
+            box=self._region.in_photo(ref) if known and ref is not None else None,
             window=window,
             stride=stride,
             problem=problem,

@@ -8,7 +8,8 @@ from typing import Iterator, Sequence, Tuple
 import numpy as np
 
 from servelens.engine.findings import Event
-from servelens.engine.geometry import View
+from servelens.engine.folder.card import InputSpec
+from servelens.engine.geometry import View, with_noise
 from servelens.engine.jobs import Job
 from servelens.engine.trust.bench import Bench
 from servelens.engine.trust.declare import Number, check
@@ -32,9 +33,9 @@ def _passes(job: Job) -> Tuple[int, int]:
 )
 def stability(bench: Bench, subjects: Sequence[Subject]) -> Iterator[Event]:
     """How like the map stays under slight noise on the photo: rank correlation, the mean of two."""
-    job = once_more(bench.found.job, subjects)
+    job, spec = once_more(bench.found.job, subjects), bench.model.card.input
     runs = [
-        (bench.model, replace(job, view=noisy(job.view, job.request.seed, run)))
+        (bench.model, replace(job, view=noisy(job.view, job.request.seed, run, spec)))
         for run in range(RUNS)
     ]
     alike = yield from likenesses(bench, "stability", subjects, runs)
@@ -42,7 +43,6 @@ def stability(bench: Bench, subjects: Sequence[Subject]) -> Iterator[Event]:
         subject.note("stability", float(np.mean(found)))
 
 
-def noisy(view: View, seed: int, run: int) -> View:
-    """A photo again, of whole levels from 0 to 255."""
+def noisy(view: View, seed: int, run: int, spec: InputSpec) -> View:
     noise = np.random.default_rng((seed, run)).normal(0, NOISE, view.pixels.shape)
-    return replace(view, pixels=(view.pixels + noise).round().clip(0, 255).astype(np.uint8))
+    return with_noise(view, noise, spec)
