@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from engine_fixtures.photos import photo
 from engine_fixtures.sessions import document, open_session, problem, request, seeded
@@ -85,6 +87,16 @@ def test_what_the_model_does_not_have_is_named_with_its_place_and_what_there_is(
     assert (found.type, found.code, found.where) == (type, 400, where)
     if hint is not None:
         assert hint in found.hint
+
+
+def test_lists_that_multiply_are_refused_before_anything_is_worked_out():
+    """Asked of all methods and all targets together, these would be sixteen million maps."""
+    keys = {"explain": ["saliency"] * 4096, "target": [0] * 4096}
+    started = time.process_time()
+    found = problem(SESSION, PHOTO, **keys)
+    assert time.process_time() - started < 5
+    assert (found.type, found.where) == ("bad_value", "explain[1]")
+    assert "more than 4096 maps" in found.message
 
 
 def test_names_of_any_length_are_told_in_one_line():
