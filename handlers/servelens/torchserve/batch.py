@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from servelens.engine.session import Session
-from servelens.protocol import Problem, ProblemError, Request
+from servelens.protocol import Document, Problem, ProblemError, Request
 from servelens.torchserve.faults import internal
 from servelens.torchserve.journal import Journal
 from servelens.torchserve.metrics import Tally
@@ -78,7 +78,7 @@ class Batch:
         for (row, index), answer in zip(asked, self._run_together(list(asked.values()))):
             if isinstance(answer, Problem):
                 answer = self._questions[row].placed(index, answer)
-            else:
+            elif isinstance(answer, Document):
                 methods = (entry.method for entry in answer.attributions)
                 self._tally.explained(methods, answer.cost.ms["compute"])
             answers[row, index] = answer
