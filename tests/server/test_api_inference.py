@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import requests
-from lens_caller import OCTETS, PATIENCE_S, Lens, kserve
+from lens_caller import OCTETS, PATIENCE_S, Lens, assert_same, kserve
 from lens_pictures import base64_of, photo
 
 PHOTO = photo(0)
@@ -70,13 +70,13 @@ def test_kserves_first_protocol_is_a_twin_of_predictions_and_explanations(lens: 
     """test_doors_kserve.py has the rest."""
     instances = [{"b64": PHOTO64}, {"b64": base64_of(photo(1))}]
     predicted = lens.ask(kserve(instances)).json()["predictions"]
-    assert predicted == [lens.bare(PHOTO), lens.bare(photo(1))]
+    assert_same(predicted, [lens.bare(PHOTO), lens.bare(photo(1))], "predictions")
     explained = lens.ask(kserve(instances, "explain")).json()["explanations"]
     alone = lens.read_document(
         infer(lens, "POST", "/explanations/tiny", data=PHOTO, headers=OCTETS)
     )
     assert [len(document["attributions"]) for document in explained] == [1, 1]
-    assert explained[0]["predictions"] == alone["predictions"]
+    assert_same(explained[0]["predictions"], alone["predictions"], "explanations")
 
 
 def test_kserves_second_protocol_is_refused_in_words(lens: Lens) -> None:

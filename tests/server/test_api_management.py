@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import requests
-from lens_caller import PATIENCE_S, Lens
+from lens_caller import PATIENCE_S, Lens, form
 from lens_fixtures import MODELS
 
 GUEST = "guest"
@@ -70,8 +70,7 @@ def test_a_version_is_told_of_alone_and_among_all(lens: Lens) -> None:
 def test_what_may_be_asked_comes_as_customized_metadata(lens: Lens) -> None:
     (told,) = manage(lens, "GET", "/models/tiny", customized="true").json()
     document = told["customizedMetadata"]
-    assert document["lens"] == 1
-    assert [layer["name"] for layer in document["layers"]][:2] == ["stem", "block"]
+    assert document == lens.ask(form(describe=True)).json()
 
 
 def test_models_are_listed_in_pages(lens: Lens) -> None:
