@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-KINDS = ("unit", "server", "browser", "slow", "docs", "peers", "floor")
-FOLDERS_OF_A_KIND = ("server", "browser", "docs", "peers", "floor")
+KINDS = ("unit", "engine", "server", "browser", "slow", "docs", "peers", "floor")
+FOLDERS_OF_A_KIND = ("engine", "server", "browser", "docs", "peers", "floor")
 # What `scripts/test fuzz` takes instead of 100 examples a property.
 settings.register_profile("nightly", max_examples=10_000)
 _zip = zip
