@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 import shutil
 import sys
@@ -25,6 +26,8 @@ def pytest_configure(config: pytest.Config) -> None:
     private = Path(tempfile.mkdtemp(prefix="lens-"))
     config.stash[_private_temporary] = private
     os.environ["TMPDIR"] = tempfile.tempdir = str(private)
+    if sys.version_info < (3, 10):
+        builtins.zip = zip_of_tests
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 import zipfile
@@ -67,10 +68,12 @@ def recovering(fragile: Lens) -> Iterator[int]:
 
 
 def left_behind(fragile: Lens) -> set[str]:
-    """All that the server and its workers keep in their temporary folder, but for their logs."""
+    """All that the server and its workers keep in their temporary folder, but for their logs, and
+    for the `.download` folders that TorchServe forgets of archives which it cannot unpack."""
     folder = fragile.server.front_end.work.parent
     kept = {str(path.relative_to(folder)) for path in folder.rglob("*")}
-    return {path for path in kept if not path.startswith("work/") and "__pycache__" not in path}
+    passing = re.compile(r"^work/|__pycache__|\.download\b")
+    return {path for path in kept if not passing.search(path)}
 
 
 def patiently(ask: Callable[[], requests.Response]) -> requests.Response:
