@@ -36,7 +36,7 @@ class Reply:
     body: bytes
     content_type: str = JSON_TYPE
     status: int = 200
-    # Of a problem: its type, and the name that the log has it under.
+    # What is wrong, as it is written.
     problem: Optional[Mapping[str, Any]] = None
 
     @property
