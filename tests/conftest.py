@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 import shutil
+import sys
 import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
-KINDS = ("unit", "engine", "server", "browser", "slow", "docs", "peers")
-FOLDERS_OF_A_KIND = ("engine", "server", "browser", "docs", "peers")
+KINDS = ("unit", "engine", "server", "browser", "slow", "docs", "peers", "floor")
+FOLDERS_OF_A_KIND = ("engine", "server", "browser", "docs", "peers", "floor")
+# What `scripts/test fuzz` takes instead of 100 examples a property.
+settings.register_profile("nightly", max_examples=10_000)
+_zip = zip
 _private_temporary = pytest.StashKey[Path]()
 
 
@@ -19,6 +26,8 @@ def pytest_configure(config: pytest.Config) -> None:
     private = Path(tempfile.mkdtemp(prefix="lens-"))
     config.stash[_private_temporary] = private
     os.environ["TMPDIR"] = tempfile.tempdir = str(private)
+    if sys.version_info < (3, 10):
+        builtins.zip = zip_of_tests
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -39,3 +48,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def root() -> Path:
     """The repository."""
     return Path(__file__).parent.parent
+
+
+def zip_of_tests(*series: Iterable[object], **options: bool) -> Iterator[tuple[object, ...]]:
+    """Python 3.9's zip knows no `strict`. Tests get one that does; what they test does not."""
+    caller = Path(sys._getframe(1).f_code.co_filename)
+    if "strict" not in options or Path(__file__).parent not in caller.parents:
+        return _zip(*series, **options)
+    columns = [list(each) for each in series]
+    if options["strict"] and len({len(column) for column in columns}) > 1:
+        raise ValueError("zip() arguments are of different lengths")
+    return _zip(*columns)

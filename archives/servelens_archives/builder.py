@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 
 from servelens_archives.errors import BuildError
 from servelens_archives.packing import add_manifest, write_archive
@@ -33,7 +34,7 @@ def build(
     if variant is not None:
         recipe = recipe.as_variant(variant)
     target = _output_folder(out_dir) / f"{recipe.card.name}.mar"
-    with TemporaryDirectory(prefix="servelens-build-") as private:
+    with _disk_told_of(), TemporaryDirectory(prefix="servelens-build-") as private:
         scratch = Path(private)
         stage = scratch / "stage"
         stage.mkdir()
@@ -53,6 +54,19 @@ def build(
         write_archive(folder, target)
         report(f"{target.stat().st_size / 2**20:.1f} MiB")
     return target
+
+
+@contextmanager
+def _disk_told_of() -> Iterator[None]:
+    """A full disk is nobody's bug, and whoever builds is to know which one it is."""
+    try:
+        yield
+    except OSError as error:
+        at = f" ({error.filename})" if error.filename else ""
+        raise BuildError(
+            f"the archive could not be written: {error.strerror or error}{at}; it needs room for "
+            f"the weights twice in {gettempdir()}, and once where it goes"
+        ) from error
 
 
 def _output_folder(path: Path) -> Path:

@@ -83,7 +83,8 @@ def packed_size(shape: tuple[int, ...], itemsize: int, encoding: str) -> int:
 def wire_dtype(array: np.ndarray, dtype: str) -> np.dtype[Any]:
     if dtype == "float32":
         return np.dtype("<f4")
-    largest = float(np.abs(array).max()) if array.size else 0.0
+    # An integer's absolute value may be too large for its own type.
+    largest = max(-float(array.min()), float(array.max())) if array.size else 0.0
     fits = largest == 0.0 or HALF_RANGE[0] <= largest <= HALF_RANGE[1]
     return np.dtype("<f2") if fits else np.dtype("<f4")
 

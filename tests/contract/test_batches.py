@@ -186,4 +186,23 @@ def test_a_batch_reports_its_rows_and_problems(
     assert values["LensRows.Count"] == "4"
     assert values["LensProblems.Count"] == "2"
     assert float(values["LensEngineTime.Milliseconds"]) > 0
-    assert json.dumps(metrics).count("ModelName:tiny") == len(metrics) == 3
+    assert values["LensInvalid.Count"] == "2"
+    assert int(values["LensBytes.Count"]) > 1000
+    assert values["LensMemoryRetries.Count"] == "0"
+    by_method = {line.split("#")[1].split(",")[0] for line in metrics if "MethodTime" in line}
+    assert by_method == {"Method:none", "Method:saliency"}
+    assert json.dumps(metrics).count("ModelName:tiny") == len(metrics) == 8
+
+
+def test_a_row_is_in_the_log_under_its_callers_request_id(
+    front_end: FrontEnd, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    answers = front_end.send(raw(ONE), BAD_CALLS["unknown layer"][0])
+    said = [r.getMessage() for r in caplog.records if r.getMessage().startswith("lens {")]
+    first, second = (json.loads(line.removeprefix("lens ")) for line in said)
+    assert first.pop("ms") > 0
+    assert first == {"request_id": "id-0", "status": 200, "bytes": len(answers[0].body)}
+    assert (second["request_id"], second["status"]) == ("id-1", 400)
+    assert second["problem"] == "unknown_layer"
+    assert "layer99" not in said[1], "nothing that a caller sent"

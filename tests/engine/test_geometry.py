@@ -262,6 +262,15 @@ def test_a_header_that_promises_too_much_is_refused_before_a_pixel_is_decoded(mo
     assert problem_of(png_header(60000, 60000)).code == 413
 
 
+def test_a_line_of_pixels_is_refused_though_they_are_few_enough():
+    """Over the rows of a photo of 1 x 49,000,000 Pillow took seconds and two gigabytes."""
+    for size in ((65_536, 1), (1, 65_536), (1, 49_000_000)):
+        found = problem_of(png_header(*size))
+        assert found.type == "too_many_pixels"
+        assert "65,535" in found.message
+    assert view_photo(plain_of((65_535, 1), 1), RGB, 100_000)
+
+
 def test_the_largest_photo_allowed_is_answered_and_one_more_row_is_not():
     assert view_photo(plain_of((50, 40), 1), RGB, 2000)
     found = problem_of(plain_of((50, 41), 1), pixels=2000)

@@ -24,7 +24,9 @@ ACTIVATIONS = arrays(
     np.float32,
     array_shapes(min_dims=1, max_dims=3, max_side=7),
     elements=st.one_of(
-        st.just(0.0), st.sampled_from([0.01, 0.02, -0.5]), st.floats(-1e4, 1e4, width=32)
+        st.just(0.0),
+        st.sampled_from([0.01, 0.02, -0.5]).map(np.float32),
+        st.floats(-1e4, 1e4, width=32),
     ),
 )
 

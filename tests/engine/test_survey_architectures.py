@@ -127,7 +127,7 @@ def without_cancellation(model: nn.Module) -> nn.Module:
             if isinstance(child, nn.MaxPool2d):
                 window = child.kernel_size, child.stride, child.padding, child.ceil_mode
                 setattr(module, name, nn.AvgPool2d(*window))
-            elif isinstance(child, nn.LayerNorm | nn.ReLU6 | SqueezeExcitation):
+            elif isinstance(child, (nn.LayerNorm, nn.ReLU6, SqueezeExcitation)):
                 setattr(module, name, nn.Identity())
     for parameter in model.parameters():
         nn.init.constant_(parameter, 1 / max(1, parameter[0].numel()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import numpy as np
@@ -55,7 +54,7 @@ def slow_blur(image: np.ndarray) -> np.ndarray:
 
 
 def trapezoids(curve: list[float]) -> float:
-    return sum((a + b) / 2 for a, b in itertools.pairwise(curve)) / (len(curve) - 1)
+    return sum((a + b) / 2 for a, b in zip(curve, curve[1:], strict=False)) / (len(curve) - 1)
 
 
 def test_where_the_probability_is_linear_the_curves_have_a_closed_form() -> None:

@@ -84,7 +84,7 @@ class FunctionCalls(ModuleCalls):
         x = F.max_pool2d(F.relu6(x * gate), 3, stride=2, padding=1)
         x = F.layer_norm(x.permute(0, 2, 3, 1), (8,)).permute(0, 3, 1, 2)
         x = F.dropout(torch.relu_(self.body[6](x)), training=self.training)
-        x = F.avg_pool2d(F.gelu(x), x.shape[2:])
+        x = F.avg_pool2d(F.gelu(x), 8)
         x = torch.add(x, x.tanh()).sub(0.25)
         return self.body[-1](x.view(x.size(0), -1).repeat(1, 4).tanh_())
 
@@ -137,7 +137,7 @@ def test_each_call_is_a_module_of_its_own_and_nothing_is_in_place(kind, for_lrp)
     calls = Counter(node.target for node in model.graph.nodes if node.op == "call_module")
     assert set(calls.values()) == {1}
     assert not any(getattr(module, "inplace", False) for module in model.modules())
-    assert not any(isinstance(m, nn.Identity | nn.Dropout | nn.Dropout2d) for m in model.modules())
+    assert not any(isinstance(m, (nn.Identity, nn.Dropout, nn.Dropout2d)) for m in model.modules())
     with torch.no_grad():
         seen = BATCH.clone()
         model(seen)
@@ -167,7 +167,7 @@ def test_copies_of_one_module_share_its_weights(for_lrp):
 @pytest.mark.parametrize("kind", [TinyNet, InPlaceNet, CarelessNet, AliasNet, TellingNet])
 def test_the_model_itself_is_never_changed(kind, for_lrp):
     module = seeded(kind)
-    for index, (inner, parameter) in enumerate(zip(module.modules(), module.parameters())):  # noqa: B905
+    for index, (inner, parameter) in enumerate(zip(module.modules(), module.parameters())):
         inner.training = index % 2 == 0
         parameter.requires_grad_(index % 2 == 0)
     before, printed = state_of(module), repr(module)

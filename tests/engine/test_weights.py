@@ -29,7 +29,9 @@ TINY = open_session(seeded(TinyNet))
 VALUES = arrays(
     np.float32,
     array_shapes(min_dims=1, max_dims=4, max_side=5),
-    elements=st.one_of(st.sampled_from([0.0, 1.0, -1.0, 0.01]), st.floats(-1e3, 1e3, width=32)),
+    elements=st.one_of(
+        st.sampled_from([0.0, 1.0, -1.0, 0.01]).map(np.float32), st.floats(-1e3, 1e3, width=32)
+    ),
 )
 
 

@@ -1,7 +1,8 @@
 """A network whose mood depends on the photo's colour: what real ones do on a bad day, on demand.
 
 All white raises an error that names a path, all blue runs out of memory, all red takes a nap in
-every pass. Any other photo is answered at once, so that one worker serves all tests of bad days.
+every pass, and all green never wakes up again. Any other photo is answered at once, so that one
+worker serves all tests of bad days.
 """
 
 import time
@@ -9,7 +10,8 @@ import time
 import torch
 from torch import nn
 
-WHITE, BLUE, RED = (1, 1, 1), (0, 0, 1), (1, 0, 0)
+WHITE, BLUE, RED, GREEN = (1, 1, 1), (0, 0, 1), (1, 0, 0), (0, 1, 0)
+FOR_GOOD_S = 3600
 
 
 class Nap(torch.autograd.Function):
@@ -40,6 +42,8 @@ class TouchyNet(nn.Module):
             raise ValueError("the white rabbit is late, see /secret/rabbit.pt")
         if bool(all_of(x, BLUE).any()):
             raise MemoryError("nothing is left")
+        if bool(all_of(x, GREEN).any()):
+            time.sleep(FOR_GOOD_S)
         naps = int(all_of(x, RED).sum())
         x = self.act(self.conv(x))
         if naps:

@@ -47,6 +47,12 @@ class Pace:
     ms_per_image: float = 0.0
     # What an image costs in a whole chunk, never more than alone.
     ms_in_chunk: float = 0.0
+    # How often memory ran out here.
+    retries: int = 0
+
+    def retry_with(self, chunk: int) -> None:
+        self.retries += 1
+        self.lower_to(chunk)
 
     def lower_to(self, chunk: int) -> None:
         self.chunk = max(1, min(self.chunk, chunk))

@@ -32,7 +32,7 @@ def in_chunks(
             if not ran_out or len(chunk) == 1:
                 raise
         if ran_out:
-            pace.lower_to(len(chunk) // 2)
+            pace.retry_with(len(chunk) // 2)
             release_memory(device)
             continue
         left = left[len(chunk) :]

@@ -14,6 +14,9 @@ from servelens.protocol import ProblemError, problem
 # Asking for one that this Pillow was built without is an error of its own, hence the filter.
 Image.init()
 FORMATS = tuple(f for f in ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF") if f in Image.OPEN)
+# A file of a few bytes may claim a line of fifty million pixels, over which Pillow spends seconds
+# and gigabytes. JPEG knows no longer side.
+LONGEST_SIDE = 65_535
 UPRIGHT = 1
 # What turns a photo upright, by EXIF's orientation.
 TURNS = {
@@ -37,6 +40,8 @@ def decode(
     """What `read` makes of the file; it is handed the open file, whose pixels are not decoded."""
     try:
         picture = Image.open(io.BytesIO(data), formats=formats)
+        if max(picture.size) > LONGEST_SIDE:
+            raise _too_long(max(picture.size), where)
         if picture.width * picture.height <= max_pixels:
             return read(picture)
     except Image.DecompressionBombError:
@@ -85,6 +90,15 @@ def in_mode(photo: Image.Image, mode: str) -> Image.Image:
     # A model sees no transparency, and Pillow warns about it in a palette.
     photo.info.pop("transparency", None)
     return photo if photo.mode == mode else photo.convert(mode)
+
+
+def _too_long(side: int, where: str) -> ProblemError:
+    return problem(
+        "too_many_pixels",
+        f"a side of the {where} has {side:,} pixels, more than {LONGEST_SIDE:,}",
+        hint="send the part of it that the model is to see",
+        where=where,
+    )
 
 
 def _too_many_pixels(max_pixels: int, where: str) -> ProblemError:

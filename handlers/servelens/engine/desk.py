@@ -32,6 +32,7 @@ from servelens.protocol import (
     shorten,
 )
 
+MOST_MAPS = 4096
 NOT_RENDERED = Problem(
     "unsupported",
     "a part's map is a share of a sum, of which no picture is made",
@@ -87,7 +88,7 @@ class Desk:
         rules = self._classes.rules(request.targets, "target")
         plan = self._default_plan if request.explain is None else request.explain
         in_parts = request.part is not None
-        maps = [ask for entry in plan for ask in self._asks(entry, rules, in_parts)]
+        maps = self._map_asks(plan, rules, in_parts)
         rankings = self._inquiries.rankings(request, rules)
         activations = self._activation_asks(request.activations)
         started = time.perf_counter()
@@ -119,6 +120,25 @@ class Desk:
 
     def _decode(self, photo: bytes, backdrop: bool) -> View:
         return view_photo(photo, self._spec, self._limits.pixels, backdrop=backdrop)
+
+    def _map_asks(
+        self, plan: Tuple[MethodRequest, ...], rules: Tuple[TargetRule, ...], in_parts: bool
+    ) -> List[MapAsk]:
+        """Two long lists, of methods and of targets, make of a short request the work of days."""
+        asks: List[MapAsk] = []
+        count = 0
+        for entry in plan:
+            for ask in self._asks(entry, rules, in_parts):
+                count += sum(rule.count for rule in ask.rules)
+                if count > MOST_MAPS:
+                    raise problem(
+                        "bad_value",
+                        f"the methods, layers and targets make more than {MOST_MAPS} maps",
+                        hint="ask for them in several requests",
+                        where=entry.where,
+                    )
+                asks.append(ask)
+        return asks
 
     def _asks(
         self, entry: MethodRequest, rules: Tuple[TargetRule, ...], in_parts: bool

@@ -95,6 +95,11 @@ class Plan:
         """The job as its budget allows it; raises over_budget where nothing of it fits."""
         return within_budget(job, self._rates)
 
+    @property
+    def memory_retries(self) -> int:
+        """How often memory ran out since the model was loaded, and fewer images were tried."""
+        return sum(pace.retries for pace in self._paces.values())
+
     def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
         """One Finished for each job, in any order, with what happens on the way to them."""
         groups: Dict[Group, List[Job]] = {}
@@ -147,7 +152,7 @@ class Plan:
             return
         half = len(jobs) // 2
         if ran_out:
-            self._paces[lane].lower_to(half)
+            self._paces[lane].retry_with(half)
             release_memory(self._model.device)
         yield from self._run_chunk(lane, jobs[:half])
         yield from self._run_chunk(lane, jobs[half:])

@@ -111,6 +111,10 @@ class Session:
         """The capability document."""
         return copy.deepcopy(self._capability)
 
+    @property
+    def memory_retries(self) -> int:
+        return self._plan.memory_retries
+
     def run(self, requests: Sequence[Request]) -> List[Answer]:
         """One answer for each request, in order; a row that fails is its own Problem."""
         answers: Dict[int, Answer] = {}

@@ -13,9 +13,10 @@ from dataclasses import replace
 from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from servelens.engine.session import Session
-from servelens.protocol import Problem, ProblemError, Request
+from servelens.protocol import Document, Problem, ProblemError, Request
 from servelens.torchserve.faults import internal
-from servelens.torchserve.metrics import report
+from servelens.torchserve.journal import Journal
+from servelens.torchserve.metrics import Tally
 from servelens.torchserve.outbox import Outbox
 from servelens.torchserve.replies import (
     Answer,
@@ -46,11 +47,12 @@ class Batch:
         self._session = session
         self._outbox = outbox
         self._metrics = context.metrics
+        self._journal = Journal(context.request_ids)
         self._questions = {
             place: _read(row, context.get_all_request_header(place)) for place, row in rows.items()
         }
-        self._problems = 0
-        self._engine_ms = 0.0
+        self._tally = Tally(rows=len(rows))
+        self._retries_before = session.memory_retries
 
     def answer(self) -> None:
         answers = self._answers()
@@ -61,12 +63,8 @@ class Batch:
         for row, request, frames in self._open_streams():
             with self._in_engine():
                 self._stream(row, request, frames)
-        report(
-            self._metrics,
-            rows=len(self._questions),
-            problems=self._problems,
-            engine_ms=self._engine_ms,
-        )
+        self._tally.memory_retries = self._session.memory_retries - self._retries_before
+        self._tally.report(self._metrics)
 
     def _answers(self) -> Dict[Place, Answer]:
         """The answer to each part of each row that is not a stream."""
@@ -83,6 +81,9 @@ class Batch:
         for (row, index), answer in zip(asked, self._run_together(list(asked.values()))):
             if isinstance(answer, Problem):
                 answer = self._questions[row].placed(index, answer)
+            elif isinstance(answer, Document):
+                methods = (entry.method for entry in answer.attributions)
+                self._tally.explained(methods, answer.cost.ms["compute"])
             answers[row, index] = answer
         return answers
 
@@ -111,7 +112,12 @@ class Batch:
 
     def _finish(self, row: int, reply: Reply) -> None:
         self._outbox.finish(row, reply)
-        self._problems += reply.is_problem
+        self._tally.finished(reply)
+        self._journal.note(row, reply)
+
+    def _count_time_of(self, document: Mapping[str, Any]) -> None:
+        methods = (entry["method"] for entry in document["attributions"])
+        self._tally.explained(methods, document["cost"]["ms"]["compute"])
 
     def _open_streams(self) -> List[Tuple[int, Request, Frames]]:
         """All are checked before the first one runs, so that what is wrong is soon said."""
@@ -134,6 +140,7 @@ class Batch:
                 self._finish(row, reply)
             else:
                 self._outbox.frame(row, reply)
+                self._tally.sent(reply)
 
     def _framed(self, request: Request, frames: Frames) -> Iterator[Tuple[bool, Reply]]:
         """The frames as they are sent, the last one marked; there is one, whatever happens."""
@@ -141,6 +148,8 @@ class Batch:
         try:
             for frame in itertools.chain((BEGUN,), frames):
                 last = frame["frame"] in LAST_FRAMES
+                if "document" in frame:
+                    self._count_time_of(frame["document"])
                 yield last, frame_reply(frame, request, limit)
                 if last:
                     return
@@ -154,7 +163,7 @@ class Batch:
     def _in_engine(self) -> Iterator[None]:
         started = time.perf_counter()
         yield
-        self._engine_ms += (time.perf_counter() - started) * 1000
+        self._tally.engine_ms += (time.perf_counter() - started) * 1000
 
 
 def _read(row: Any, headers: Headers) -> RowQuestion:

@@ -37,7 +37,7 @@ def refused(error: Exception) -> Reply:
     code = 507 if code == 413 else code if code in STATUSES else 503
     told = {"code": code, "type": "InternalServerException", "message": message}
     body = json.dumps(told, indent=2, ensure_ascii=False) + "\n"
-    return Reply(body.encode("utf-8"), status=code, is_problem=True)
+    return Reply(body.encode("utf-8"), status=code, problem=told)
 
 
 def _told(error: Exception) -> Tuple[int, str]:

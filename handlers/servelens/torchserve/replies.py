@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, Mapping, Sequence, Tuple, Union
+from typing import Any, Mapping, Optional, Sequence, Tuple, Union
 
 from servelens.codec import (
     JSON_TYPE,
@@ -36,7 +36,12 @@ class Reply:
     body: bytes
     content_type: str = JSON_TYPE
     status: int = 200
-    is_problem: bool = False
+    # What is wrong, as it is written.
+    problem: Optional[Mapping[str, Any]] = None
+
+    @property
+    def is_problem(self) -> bool:
+        return self.problem is not None
 
 
 def reply_to(question: RowQuestion, answers: Sequence[Answer], limit: int) -> Reply:
@@ -50,7 +55,8 @@ def reply_to(question: RowQuestion, answers: Sequence[Answer], limit: int) -> Re
 
 
 def problem_reply(problem: Problem) -> Reply:
-    return Reply(write_json(problem.to_wire()), status=problem.code, is_problem=True)
+    wire = problem.to_wire()
+    return Reply(write_json(wire), status=problem.code, problem=wire)
 
 
 def frame_reply(frame: Mapping[str, Any], request: Request, limit: int) -> Reply:
@@ -68,8 +74,7 @@ def problem_frame(problem: Problem) -> Reply:
 
 
 def _line(packed: Any) -> Reply:
-    is_problem = packed["frame"] == "problem"
-    return Reply(write_json(packed) + b"\n", STREAM_TYPE, is_problem=is_problem)
+    return Reply(write_json(packed) + b"\n", STREAM_TYPE, problem=packed.get("problem"))
 
 
 def _single(part: Union[Question, Problem], answer: Answer, limit: int) -> Reply:

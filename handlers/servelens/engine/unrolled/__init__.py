@@ -13,7 +13,7 @@ from typing import Callable, Dict, Optional, Tuple
 import torch
 from torch import fx, nn
 
-from servelens.engine.folding import TOLERANCE, difference, fold_norms, with_shared_weights
+from servelens.engine.folding import difference, fold_norms, with_shared_weights
 from servelens.engine.head import Head, HeadTap
 from servelens.engine.state import borrowed, random_numbers_kept
 from servelens.engine.unrolled.calls import NotUnrolledError
@@ -22,6 +22,9 @@ from servelens.engine.unrolled.paired import pair_differences
 from servelens.engine.unrolled.spelling import spell_out
 
 __all__ = ["NotUnrolledError", "unroll"]
+
+# Of the largest logit. Rounding alone was seen to make 2e-5 of GoogLeNet's on torch 2.4.
+TOLERANCE = 5e-5
 
 
 class AnswersDifferError(NotUnrolledError):
