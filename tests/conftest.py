@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-KINDS = ("unit", "server", "browser", "slow", "docs", "peers")
-FOLDERS_OF_A_KIND = ("server", "browser", "docs", "peers")
+KINDS = ("unit", "engine", "server", "browser", "slow", "docs", "peers")
+FOLDERS_OF_A_KIND = ("engine", "server", "browser", "docs", "peers")
 _private_temporary = pytest.StashKey[Path]()
 
 

@@ -9,8 +9,17 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from servelens.client import KeyFile, Server, keys_from_environment
-from servelens_dashboard import photo_doors
-from servelens_dashboard.callbacks import compare, explain, explore, looks, models, steering, trust
+from servelens_dashboard import export_doors, photo_doors
+from servelens_dashboard.callbacks import (
+    compare,
+    explain,
+    explore,
+    journey,
+    looks,
+    models,
+    steering,
+    trust,
+)
 from servelens_dashboard.callbacks import shell as shell_callbacks
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.guard import Guard
@@ -20,11 +29,14 @@ from servelens_dashboard.shelf import Shelf
 from servelens_dashboard.views.shell import shell
 
 HERE = Path(__file__).parent
-# Dash's own, with the language that it is in.
-INDEX = """<!DOCTYPE html>
+PLOTLY = "/_dash-component-suites/plotly/package_data/plotly.min.js"
+# Dash's own, with the language that it is in. Plotly, by far the largest script, is asked for at
+# once, and not only when the first graph is there to be drawn.
+INDEX = f"""<!DOCTYPE html>
 <html lang="en">
-  <head>{%metas%}<title>{%title%}</title>{%favicon%}{%css%}</head>
-  <body>{%app_entry%}<footer>{%config%}{%scripts%}{%renderer%}</footer></body>
+  <head>{{%metas%}}<title>{{%title%}}</title>{{%favicon%}}{{%css%}}
+    <link rel="preload" href="{PLOTLY}" as="script"></head>
+  <body>{{%app_entry%}}<footer>{{%config%}}{{%scripts%}}{{%renderer%}}</footer></body>
 </html>"""
 
 
@@ -38,6 +50,7 @@ def make_app(settings: Settings) -> ASGIApp:
     # FastAPI's own pages of documentation load scripts from a CDN.
     http = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     photo_doors.open_doors(http, desk, settings.photo_bytes)
+    export_doors.open_doors(http, desk)
     dash = Dash(
         "servelens_dashboard",
         server=http,
@@ -50,7 +63,17 @@ def make_app(settings: Settings) -> ASGIApp:
         serve_locally=True,
     )
     dash.layout = shell()
-    for wiring in (shell_callbacks, steering, looks, explain, trust, explore, compare, models):
+    for wiring in (
+        shell_callbacks,
+        steering,
+        looks,
+        explain,
+        trust,
+        explore,
+        journey,
+        compare,
+        models,
+    ):
         wiring.register(dash, desk)
     # Else done at the first request for "/", and whoever opens another page first has no assets.
     dash._setup_server()

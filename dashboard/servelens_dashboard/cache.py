@@ -32,6 +32,10 @@ class Cache(Generic[T]):
                 ours = self._coming[key] = Future()
         return self._make(key, make, ours) if coming is None else coming.result()
 
+    def has(self, key: Hashable) -> bool:
+        with self._lock:
+            return key in self._kept
+
     def forget(self) -> None:
         with self._lock:
             self._kept.clear()

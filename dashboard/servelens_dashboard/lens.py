@@ -7,7 +7,7 @@ So they outlive a restart of the worker, and a new version under an old name is 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -123,9 +123,16 @@ class Lens:
 
     def ask(self, version: Version, photo: str, request: Mapping[str, Any]) -> Result:
         """The answer to a request about a photo of the shelf, from the cache if it is there."""
-        digest = self.capability(version)["model"]["digest"]
-        key = digest, photo, json.dumps(request, sort_keys=True)
+        key = self._key(version, photo, request)
         return self._answers.get(key, lambda: self._ask(version, photo, request))
+
+    def knows(self, version: Version, photo: str, request: Mapping[str, Any]) -> bool:
+        """Whether the answer is in the cache."""
+        return self._answers.has(self._key(version, photo, request))
+
+    def _key(self, version: Version, photo: str, request: Mapping[str, Any]) -> Hashable:
+        digest = self.capability(version)["model"]["digest"]
+        return digest, photo, json.dumps(request, sort_keys=True)
 
     def _ask(self, version: Version, photo: str, request: Mapping[str, Any]) -> Result:
         image = self.shelf.get(photo)

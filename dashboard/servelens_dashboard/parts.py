@@ -2,56 +2,130 @@
 
 A worker that is busy hears no cancel message, and finishes what it has begun; so it is given little
 at a time. Parts come as sums and weights, which add up to the whole.
+
+The first part is the smallest, and says how long one takes on this model and machine. Each of the
+next is as large as all before it together, but for none may a person have to wait.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 import numpy as np
 
-from servelens.client import Result
+from servelens.client import Attribution, Result
+from servelens.protocol import to_wire
+from servelens_dashboard.lens import Lens
+from servelens_dashboard.scene import Scene, explain_request
+from servelens_dashboard.url_state import Entry
 
-# In forward passes: about a second of a middling network on a processor.
-A_PART = 32
-MOST_PARTS = 16
-
-
-def parts_of(method: Mapping[str, Any]) -> int:
-    """In how many parts a method is asked for; 1 is whole."""
-    if not method.get("comes_in_parts"):
-        return 1
-    return max(1, min(MOST_PARTS, math.ceil(method.get("relative_cost", 1) / A_PART)))
-
-
-def part_request(request: Mapping[str, Any], index: int, of: int) -> dict[str, Any]:
-    return {**request, "part": {"index": index, "of": of}} if of > 1 else dict(request)
+# In forward passes; what costs less is not worth its parts.
+SLOW = 32
+# Of so many equal pieces of work each part has 1, 2, 4 …
+PIECES = 64
+A_PART_MS = 1000.0
 
 
-def together(results: Sequence[Result]) -> Result:
-    """One result of the parts that there are; where none has looked yet, its map is 0."""
+@dataclass(frozen=True)
+class Progress:
+    """A result as far as it has come: so many pieces of so many."""
+
+    result: Result
+    done: int
+    of: int
+
+    @property
+    def is_whole(self) -> bool:
+        return self.done == self.of
+
+
+def is_slow(method: Mapping[str, Any]) -> bool:
+    return bool(method.get("relative_cost", 1) > SLOW)
+
+
+def comes_in_parts(method: Mapping[str, Any]) -> bool:
+    return is_slow(method) and bool(method.get("comes_in_parts"))
+
+
+def is_awaited(lens: Lens, scene: Scene, entry: Entry) -> bool:
+    """Whether a person would have to wait for the whole of it, and see nothing till then."""
+    method = scene.methods.get(entry.method, {})
+    if comes_in_parts(method) or not is_slow(method):
+        return False
+    request = explain_request(scene, entry)
+    return not lens.knows(scene.version, scene.view.photo or "", request)
+
+
+def asked(lens: Lens, scene: Scene, entry: Entry, patience_s: float | None = math.inf) -> Progress:
+    """The first part and what is in the cache; then another one, and more for as long as patience
+    lasts. With None nothing but the first is asked."""
+    request, photo = explain_request(scene, entry), scene.view.photo or ""
+    if not comes_in_parts(scene.methods.get(entry.method, {})):
+        return Progress(lens.ask(scene.version, photo, request), 1, 1)
+    found = [lens.ask(scene.version, photo, _part(request, 0, 1))]
+    if found[0].attributions[0].map is None:
+        return Progress(found[0], 1, 1)
+    done, began = 1, monotonic()
+    for size in sizes(found[0].cost.ms.get("compute", 0.0)):
+        part = _part(request, done, size)
+        if not lens.knows(scene.version, photo, part):
+            if patience_s is None:
+                break
+            if monotonic() - began >= patience_s:
+                patience_s = None
+        found.append(lens.ask(scene.version, photo, part))
+        done += size
+    return Progress(together(found, request), done, PIECES)
+
+
+def _part(request: Mapping[str, Any], start: int, size: int) -> dict[str, Any]:
+    return {**request, "part": {"index": start // size, "of": PIECES // size}}
+
+
+def sizes(piece_ms: float) -> Iterator[int]:
+    """How many pieces each part after the first has, where a piece takes so long. A part begins
+    at a multiple of its size, so that it is a share as the protocol has them."""
+    done, size = 1, 1
+    while done < PIECES:
+        yield size
+        done += size
+        if done == 2 * size and 2 * size * piece_ms <= A_PART_MS:
+            size *= 2
+
+
+def asked_whole(lens: Lens, scene: Scene, entry: Entry) -> Result:
+    return asked(lens, scene, entry).result
+
+
+def together(results: Sequence[Result], request: Mapping[str, Any]) -> Result:
+    """One result of the parts that there are, as if `request` had been asked for as a whole; where
+    none has looked yet, its map is 0."""
     first = results[0]
-    shown = first.attributions[0]
-    if shown.map is None or shown.weight is None:
-        return first
-    maps = np.sum([r.attributions[0].to_numpy() for r in results], axis=0, dtype=np.float64)
-    weights = np.sum([_weight(r) for r in results], axis=0, dtype=np.float64)
+    entries = [result.attributions[0] for result in results]
+    # Of a share that no image fell to, a map may be a single 0.
+    maps: Any = sum(np.asarray(entry.map, np.float64) for entry in entries)
+    weights: Any = np.broadcast_to(sum(map(_weight, entries)), maps.shape)
     whole = np.divide(maps, weights, out=np.zeros_like(maps), where=weights > 0)
-    spent = {"compute": sum(result.cost.ms.get("compute", 0) for result in results)}
-    cost = replace(
-        first.cost,
+    deltas = [entry.convergence_delta for entry in entries if entry.convergence_delta is not None]
+    document = to_wire(first.document)
+    document["attributions"][0].update(
+        map=whole if first.attributions[0].signed else np.maximum(whole, 0),
+        weight=None,
+        convergence_delta=sum(deltas) / weights.max() if deltas and weights.any() else None,
+    )
+    document["cost"].update(
         forwards=sum(result.cost.forwards for result in results),
         backwards=sum(result.cost.backwards for result in results),
-        ms=spent,
+        ms={"compute": sum(result.cost.ms.get("compute", 0) for result in results)},
     )
-    return replace(first, attributions=(replace(shown, map=whole, weight=None),), cost=cost)
+    photo = first.origin.photo if first.origin else None
+    return Result.of(document, photo, request)
 
 
-def _weight(result: Result) -> Any:
+def _weight(entry: Attribution) -> Any:
     """As large as the map; some methods have one number for all of it."""
-    shown = result.attributions[0]
-    assert shown.weight is not None
-    return np.broadcast_to(shown.weight, shown.to_numpy().shape)
+    return 0.0 if entry.weight is None else np.asarray(entry.weight, np.float64)

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from servelens.client import Version
 from servelens_dashboard.lens import Lens, Overview
+from servelens_dashboard.troubles import EXPECTED
 from servelens_dashboard.url_state import Entry, Named, View, parse
 
 MOST_CLASSES = 10
@@ -38,6 +39,18 @@ class Scene:
         layers = self.capability["layers"]
         return tuple(layer["name"] for layer in layers if len(layer["shape"] or ()) == MAP)
 
+    def field_of(self, layer: str | None) -> Mapping[str, Any] | None:
+        """What one unit of the layer can see of the input, where that is known."""
+        layers = {known["name"]: known for known in self.capability["layers"]}
+        field: Mapping[str, Any] | None = layers.get(layer, {}).get("receptive_field")
+        return field
+
+    @property
+    def layer(self) -> Mapping[str, Any] | None:
+        """The one that is looked at, as the capability document has it."""
+        layers = self.capability["layers"]
+        return next((layer for layer in layers if layer["name"] == self.view.layer), None)
+
     @property
     def methods(self) -> Mapping[str, Mapping[str, Any]]:
         return {method["name"]: method for method in self.capability["methods"]}
@@ -62,6 +75,17 @@ def set_scene(view: View, lens: Lens) -> Scene:
     )
 
 
+def each_scene(view: View, lens: Lens) -> dict[str, Scene | Exception]:
+    """A scene for each of several models, or why there is none."""
+    scenes: dict[str, Scene | Exception] = {}
+    for named in view.models:
+        try:
+            scenes[str(named)] = set_scene(view.but(models=(named,), layer=None), lens)
+        except EXPECTED as error:
+            scenes[str(named)] = error
+    return scenes
+
+
 def scene_at(href: str, lens: Lens) -> Scene:
     address = urlsplit(href)
     return set_scene(parse(address.path, address.query), lens)
@@ -82,8 +106,9 @@ def _entry(planned: Any) -> Entry:
     return Entry(method, layer, tuple(sorted(more.items())))
 
 
-def predict_request(classes: int) -> dict[str, Any]:
-    return {"top_k": min(classes, MOST_CLASSES)}
+def predict_request(scene: Scene) -> dict[str, Any]:
+    """So many classes that no answer need be asked again for those of the page."""
+    return {"top_k": min(len(scene.labels), MOST_CLASSES)}
 
 
 def depth_request(scene: Scene) -> dict[str, Any]:
@@ -92,14 +117,19 @@ def depth_request(scene: Scene) -> dict[str, Any]:
     return {"activations": {"layers": layers, "maps": False}, "top_k": 1}
 
 
-def explain_request(view: View, entry: Entry) -> dict[str, Any]:
-    """One method for one class, which may be set against another."""
-    target: Any = "predicted" if view.target is None else view.target
+def explain_request(scene: Scene, entry: Entry) -> dict[str, Any]:
+    """One method for the view's class."""
+    target = target_of(scene.view)
+    return {"explain": [entry.request()], "target": target, **predict_request(scene)}
+
+
+def target_of(view: View) -> Any:
+    """One class, which may be set against another."""
     if view.versus is not None and view.target is not None:
-        target = {"class": view.target, "versus": view.versus}
-    return {"explain": [entry.request()], "target": target, "top_k": 1}
+        return {"class": view.target, "versus": view.versus}
+    return "predicted" if view.target is None else view.target
 
 
-def trust_request(view: View, entry: Entry) -> dict[str, Any]:
+def trust_request(scene: Scene, entry: Entry) -> dict[str, Any]:
     """The same map with evidence on it."""
-    return {**explain_request(view, entry), "trust": True}
+    return {**explain_request(scene, entry), "trust": True}

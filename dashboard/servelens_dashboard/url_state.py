@@ -3,6 +3,7 @@
 Example::
 
     /explain?model=shapes-clean&photo=0f3a…&class=2&method=occlusion~window=8&method=grad_cam@stage2
+    /explore?layer=stage2&channel=5&at=3,4&out=1
 
 A view is all that the server needs to draw a page, so that no visitor's state is kept here. How a
 map is coloured is the browser's own business and stands behind the `#`.
@@ -27,6 +28,7 @@ LONGEST = 4000
 # What need not be escaped in a query, so that addresses can be read.
 PLAIN = "~=@,./:"
 OWN, SHARED = "own", "shared"
+ON = "1"
 
 Scalar = bool | int | float | str
 
@@ -83,6 +85,8 @@ class View:
     scale: str = OWN
     layer: str | None = None
     channel: int | None = None
+    place: tuple[int, int] | None = None
+    out: bool = False
     sort_by: str | None = None
 
     @property
@@ -91,6 +95,14 @@ class View:
 
     def but(self, **changes: Any) -> View:
         return replace(self, **changes)
+
+    def at_layer(self, layer: str | None) -> View:
+        """Its channels are others than those of the layer before."""
+        return self.but(layer=layer).at_channel(None)
+
+    def at_channel(self, channel: int | None) -> View:
+        """One that is knocked out stays so until none is looked at: so each in turn can be."""
+        return self.but(channel=channel, place=None, out=self.out and channel is not None)
 
     @property
     def search(self) -> str:
@@ -112,6 +124,8 @@ class View:
         for key, value in (
             ("layer", self.layer),
             ("channel", self.channel),
+            ("at", self.place and ",".join(map(str, self.place))),
+            ("out", ON if self.out else None),
             ("sort", self.sort_by),
         ):
             if value is not None:
@@ -140,6 +154,8 @@ def parse(pathname: str | None, search: str | None) -> View:
         scale=scale,
         layer=_last(pairs, "layer"),
         channel=_index(pairs, "channel"),
+        place=_place(pairs, "at"),
+        out=_is_on(pairs, "out"),
         sort_by=_last(pairs, "sort"),
     )
 
@@ -193,9 +209,30 @@ def _index(pairs: list[tuple[str, str]], key: str) -> int | None:
     text = _last(pairs, key)
     if text is None:
         return None
-    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+    if not _counts(text):
         raise BadAddress(f"{key} must be a number from 0 up, not {shorten(text)}.")
     return int(text)
+
+
+def _place(pairs: list[tuple[str, str]], key: str) -> tuple[int, int] | None:
+    text = _last(pairs, key)
+    if text is None:
+        return None
+    row, _, column = text.partition(",")
+    if not (_counts(row) and _counts(column)):
+        raise BadAddress(f"{key} must be a row and a column such as 3,5, not {shorten(text)}.")
+    return int(row), int(column)
+
+
+def _counts(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 10
+
+
+def _is_on(pairs: list[tuple[str, str]], key: str) -> bool:
+    text = _last(pairs, key)
+    if text not in (None, ON):
+        raise BadAddress(f"{key} must be {ON} or left out, not {shorten(text)}.")
+    return text == ON
 
 
 def _all(pairs: list[tuple[str, str]], key: str) -> list[str]:

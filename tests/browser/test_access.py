@@ -11,6 +11,7 @@ PAGES = (
     "/",
     "/?method=grad_cam&method=saliency",
     "/explore?channel=1",
+    "/explore?layer=stem.conv&channel=5&out=1",
     "/compare",
     "/models",
     "/nowhere",

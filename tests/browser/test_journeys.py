@@ -171,7 +171,7 @@ def test_slow_work_shows_its_progress_and_can_be_stopped(page: Page) -> None:
     expect(panel.get_by_role("progressbar")).to_be_visible()
     explained(page)
     panel.get_by_role("button", name="Cancel").click()
-    expect(panel).to_contain_text("of 16 parts, stopped", timeout=5000)
+    expect(panel).to_contain_text("%, stopped")
     asked: list[str] = []
     page.on("request", lambda r: asked.append(r.url) if "rise" in (r.post_data or "") else None)
     page.wait_for_timeout(2000)

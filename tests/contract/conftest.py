@@ -10,7 +10,7 @@ import pytest
 import torch
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "models")]
+sys.path.insert(0, str(HERE))
 
 from tiny_net import TinyNet  # noqa: E402
 from worker_fixtures.front_end import FrontEnd, load  # noqa: E402 - the line above makes it findable

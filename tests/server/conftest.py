@@ -14,7 +14,7 @@ import pytest
 from servelens.local import Model, TorchServe
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "models")]
+sys.path.insert(0, str(HERE))
 pytest.register_assert_rewrite("lens_caller")
 
 from lens_fixtures import (  # noqa: E402 - the lines above make it findable

@@ -38,6 +38,8 @@ views = st.builds(
     scale=st.sampled_from(["own", "shared"]),
     layer=st.none() | layers,
     channel=indices,
+    place=st.none() | st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)),
+    out=st.booleans(),
     sort_by=st.none() | words,
 )
 
@@ -82,6 +84,9 @@ def test_what_a_person_may_type() -> None:
         ("/", "class=-1", "class must be a number from 0 up, not '-1'"),
         ("/", "class=٣", "class must be a number from 0 up"),
         ("/", "scale=log", "scale must be own or shared, not 'log'"),
+        ("/", "at=3", "at must be a row and a column such as 3,5, not '3'"),
+        ("/", "at=3,-1", "at must be a row and a column"),
+        ("/", "out=yes", "out must be 1 or left out, not 'yes'"),
         ("/", "method=a b", "'a b' is no method's name"),
         ("/", "method=a~b", "'b' is no parameter=value"),
         ("/", "model=:1", "no name"),
@@ -92,6 +97,13 @@ def test_what_a_person_may_type() -> None:
 def test_a_broken_address_says_what_is_wrong(path: str, query: str, said: str) -> None:
     with pytest.raises(BadAddress, match=said):
         parse(path, query)
+
+
+def test_another_layer_has_other_channels_and_another_channel_other_units() -> None:
+    view = View(layer="a", channel=3, place=(1, 2), out=True)
+    assert view.at_layer("b") == View(layer="b")
+    assert view.at_channel(4) == View(layer="a", channel=4, out=True)
+    assert view.at_channel(None) == View(layer="a")
 
 
 def test_a_parameter_of_none_is_the_default_again() -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import requests
 
+from servelens_dashboard.app import PLOTLY
+
 NOWHERE = "http://127.0.0.1:9"
 PATIENCE_S = 30
 
@@ -21,8 +23,8 @@ class Visitor:
     def __init__(self, url: str) -> None:
         self._url = url
 
-    def get(self, path: str) -> requests.Response:
-        return requests.get(self._url + path, timeout=PATIENCE_S)
+    def get(self, path: str, headers: dict[str, str] | None = None) -> requests.Response:
+        return requests.get(self._url + path, headers=headers, timeout=PATIENCE_S)
 
     def bring(self, photo: bytes, **headers: str) -> requests.Response:
         return requests.post(f"{self._url}/photos", data=photo, headers=headers, timeout=PATIENCE_S)
@@ -62,6 +64,7 @@ def test_every_page_comes_with_its_assets_and_none_from_elsewhere(
     for source in loaded:
         assert source.startswith("/"), source
         assert not source.startswith("//"), source
+    assert "plotly" in visitor.get(PLOTLY).text[:500].lower() and PLOTLY in loaded
     style = next(source for source in loaded if "look.css" in source)
     assert "var(--accent)" in visitor.get(style).text
 
@@ -70,6 +73,36 @@ def test_every_page_comes_with_its_assets_and_none_from_elsewhere(
 def test_nothing_is_served_that_nobody_asked_for(visitor: Visitor, path: str) -> None:
     """Each would be a page of FastAPI's or Dash's own; here it is as any address that is none."""
     assert "react-entry-point" in visitor.get(path).text
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("exe/explain?part=grad_cam", "Nothing is saved as 'exe'; there are html, npz, json."),
+        ("npz/models", "The page models has nothing to save."),
+        ("npz/nowhere", "There is no page 'nowhere'"),
+        ("html/explain?class=x", "must be a number from 0 up"),
+        ("json/explain?part=grad_cam", "did not answer"),
+    ],
+)
+def test_what_cannot_be_saved_says_so(visitor: Visitor, address: str, said: str) -> None:
+    told = visitor.get(f"/export/{address}")
+    assert (told.status_code, told.headers["content-type"]) == (400, "text/plain; charset=utf-8")
+    assert said in told.text
+    assert "content-disposition" not in told.headers
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "http://evil.example"}, {"Host": "evil.example:80"}]
+)
+def test_a_strangers_page_opens_no_websocket(visitor: Visitor, headers: dict[str, str]) -> None:
+    wanted = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "c2VydmVsZW5zMTIzNDU2Nw==",
+    }
+    assert visitor.get("/_dash-ws", {**wanted, **headers}).status_code == 403
 
 
 def test_photos_are_brought_and_given_within_bounds(visitor: Visitor, root: Path) -> None:

@@ -1,4 +1,4 @@
-"""Forms, parts and copied calls: from what a capability document declares to what is asked."""
+"""Forms and copied calls: from what a capability document declares to what is asked."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from servelens.client import Result
 from servelens.engine.methods import METHODS
 from servelens_dashboard.components.fields import (
     DRAWING,
@@ -19,7 +17,6 @@ from servelens_dashboard.components.fields import (
     read_value,
     with_field,
 )
-from servelens_dashboard.parts import MOST_PARTS, part_request, parts_of, together
 from servelens_dashboard.settings import Settings
 from servelens_dashboard.snippets import as_curl, as_python
 from servelens_dashboard.url_state import Entry, Named, View
@@ -70,40 +67,6 @@ def test_a_changed_field_is_what_its_parameter_takes() -> None:
 def test_switches_are_words_on_the_page_and_booleans_in_a_request() -> None:
     assert read_value({"type": "boolean"}, "on") is True
     assert read_value({"type": "boolean"}, "off") is False
-
-
-@pytest.mark.parametrize(
-    ("cost", "in_parts", "of"), [(226, True, 8), (226, False, 1), (1, True, 1), (9999, True, 16)]
-)
-def test_slow_methods_are_asked_for_in_parts(cost: float, in_parts: bool, of: int) -> None:
-    assert parts_of({"relative_cost": cost, "comes_in_parts": in_parts}) == of <= MOST_PARTS
-    assert part_request({"a": 1}, 0, 1) == {"a": 1}
-    assert part_request({"a": 1}, 2, 8) == {"a": 1, "part": {"index": 2, "of": 8}}
-
-
-def part(values: Any, weight: Any) -> Result:
-    shown = {"method": "occlusion", "map": np.array(values), "weight": np.array(weight)}
-    return Result.of(
-        {
-            "lens": 1,
-            "id": None,
-            "model": {"name": "m", "version": "1", "digest": "d"},
-            "input": {"width": 2, "height": 1, "crop": [0, 0, 2, 1], "size": [1, 2]},
-            "predictions": [],
-            "activations": [],
-            "attributions": [shown],
-            "cost": {"forwards": 3, "backwards": 0, "ms": {"compute": 5.0}},
-        }
-    )
-
-
-def test_parts_are_a_mean_by_their_weights() -> None:
-    whole = together([part([[2.0, 0.0]], [[1.0, 0.0]]), part([[4.0, 0.0]], [[2.0, 0.0]])])
-    assert whole.attributions[0].to_numpy().tolist() == [[2.0, 0.0]]
-    assert whole.cost.forwards == 6
-    assert whole.cost.ms == {"compute": 10.0}
-    one_number = together([part([[2.0, 6.0]], 1.0), part([[4.0, 0.0]], 2.0)])
-    assert one_number.attributions[0].to_numpy().tolist() == [[2.0, 2.0]]
 
 
 REQUEST = {"explain": [{"method": "grad_cam", "layer": "it's"}], "target": 2, "top_k": 1}

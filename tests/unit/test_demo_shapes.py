@@ -35,6 +35,9 @@ FRESH_SEED = 31_337
 
 ARCHIVES = Path(models.FOLDER).parent
 
+# Both models look at hundreds of photos.
+pytestmark = pytest.mark.slow
+
 
 def same(one: Sample, other: Sample) -> bool:
     return one.label == other.label and all(

@@ -20,7 +20,7 @@ from PIL import Image
 from servelens.client.colours import Scale
 from servelens.palettes import palette
 from servelens.protocol import InputRef
-from servelens_dashboard.figures import heat, look, maps, recolouring
+from servelens_dashboard.figures import atlas, heat, look, maps, recolouring
 from servelens_dashboard.figures.recolouring import AS_USUAL, COLOURS, Appearance
 
 SEEN = InputRef(640, 480, (110, 30, 530, 450), (224, 224))
@@ -40,7 +40,7 @@ def image(figure: Any, name: str) -> Any:
 
 
 def heat_figure(values: Any, *, signed: bool, appearance: Appearance = AS_USUAL) -> Any:
-    return heat.draw(PHOTO, SEEN, values, maps.scale_of([(values, signed)]), appearance)
+    return heat.draw(PHOTO, SEEN, values, Scale.of(values, signed=signed), appearance)
 
 
 # ------------------------------------------------------------------------------- the picture
@@ -113,16 +113,10 @@ def test_a_map_that_is_all_zero_says_so_in_the_picture_and_in_words() -> None:
 # ---------------------------------------------------------------------------- scales, hovering
 
 
-def test_one_scale_holds_all_maps() -> None:
-    small, large = np.array([[0.0, 1.0]]), np.array([[-3.0, 2.0]])
-    assert maps.scale_of([(small, False), (small * 5, False)]) == Scale(0, 5, 5, signed=False)
-    assert maps.scale_of([(small, False), (large, True)]) == Scale(-3, 2, 3, signed=True)
-
-
 def test_colours_that_end_before_the_numbers_do_say_so() -> None:
     values = np.ones((100, 100))
     values[0, 0] = 50
-    scale = maps.scale_of([(values, False)])
+    scale = Scale.of(values, signed=False)
     assert scale.is_clipped
     assert maps.colour_bar(scale)["ticktext"] == ["0", "1, max 50"]
     assert "colours end at 1" in heat.tell(values, scale, "x").caption
@@ -227,12 +221,11 @@ def test_the_browser_makes_the_same_figure_as_we_would(
 
 @pytest.mark.skipif(NODE is None, reason="needs node; the browser's tests run the same script")
 def test_a_map_without_a_photo_stays_solid_whatever_the_opacity(root: Path) -> None:
-    values = np.eye(4)
-    scale = maps.scale_of([(values, False)])
+    channels = atlas.Atlas.of(np.eye(4)[None])
     chosen = Appearance(colours="grey", opacity=0.1, threshold=0.5)
-    made = in_browser(root, heat.draw_alone(values, scale), chosen)
+    made = in_browser(root, atlas.draw(channels), chosen)
     solid = Appearance(colours="grey", opacity=1, threshold=0.5, fade=False)
-    assert made == json.loads(heat.draw_alone(values, scale, solid).to_json())
+    assert made == json.loads(atlas.draw(channels, solid).to_json())
 
 
 def test_every_colour_table_is_whole_and_runs_from_dark_or_to_both_sides() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from servelens.protocol import Activation, Prediction, Statistics
-from servelens_dashboard.figures import curves, depth, predictions, verdict, weights
+from servelens_dashboard.figures import curves, depth, predictions, verdict
 from servelens_dashboard.figures.curves import Curves
 from servelens_dashboard.figures.look import DARK, LIGHT
 
@@ -23,17 +23,33 @@ OTHERS = (Prediction(7, "cat", 0.6, 1.0), Prediction(2, "cat", 0.4, 0.5))
 # -------------------------------------------------------------------------------- predictions
 
 
-def bars(figure: Any) -> list[dict[int, float]]:
-    """Of each model, the probability in each row."""
-    return [dict(zip(trace.y, trace.x, strict=True)) for trace in figure.data]
+def bars(figure: Any) -> list[list[tuple[str, float]]]:
+    """Of each model from top to bottom, what is written beside a bar and how long it is."""
+    names = dict(zip(figure.layout.yaxis.tickvals, figure.layout.yaxis.ticktext, strict=True))
+    return [
+        [(names[row], share) for row, share in sorted(zip(trace.y, trace.x, strict=True))]
+        for trace in figure.data
+    ]
 
 
-def test_a_class_is_in_the_same_row_of_every_model_and_a_label_is_no_class() -> None:
-    drawn = predictions.draw({"one": CATS, "two": OTHERS})
-    assert bars(drawn) == [{0: 0.9, 1: 0.1}, {2: 0.6, 0: 0.4}]
-    assert drawn.layout.yaxis.ticktext == ("cat", "&lt;b&gt;dog&lt;/b&gt;", "cat")
-    assert [trace.xaxis for trace in drawn.data] == ["x", "x2"]
-    assert drawn.layout.xaxis.domain[1] < drawn.layout.xaxis2.domain[0]
+def test_classes_are_in_one_order_in_every_model_and_a_label_is_no_class() -> None:
+    drawn = predictions.draw({"one": CATS, "two": OTHERS[::-1], "three": CATS[::-1]})
+    dog = "&lt;b&gt;dog&lt;/b&gt;"
+    assert bars(drawn) == [
+        [("cat", 0.9), (dog, 0.1)],
+        [("cat", 0.4), ("cat", 0.6)],
+        [("cat", 0.9), (dog, 0.1)],
+    ]
+
+
+def test_each_model_has_rows_of_its_own_under_its_name() -> None:
+    drawn = predictions.draw({"one": CATS, "<i>two</i>": OTHERS})
+    titles = {note.text: note.y for note in drawn.layout.annotations}
+    assert list(titles) == ["one", "&lt;i&gt;two&lt;/i&gt;"]
+    (one, two), (first, second) = titles.values(), drawn.data
+    assert one < min(first.y) < max(first.y) < two < min(second.y)
+    assert drawn.layout.yaxis.range[0] > max(second.y)
+    assert not predictions.draw({"one": CATS}).layout.annotations
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK])
@@ -104,39 +120,6 @@ def test_statistics_are_told() -> None:
     assert depth.tell({"one": LAYERS[1:2]}).caption == "No statistics were asked for."
     drawn = depth.draw({"one": LAYERS[1:2]})
     assert drawn.layout.annotations[0].text == "no statistics were asked for"
-
-
-# ------------------------------------------------------------------------------------ weights
-
-
-@given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=50))
-def test_every_weight_is_in_one_bar_and_zero_in_the_middle(values: list[float]) -> None:
-    given_ = np.array(values)
-    given_.flags.writeable = False
-    edges, counts = weights.spread(given_)
-    assert counts.sum() == len(values)
-    np.testing.assert_allclose(edges, -edges[::-1])
-    # What lies on an edge may count to either side of it.
-    slack = 1e-9 * edges[-1]
-    for place, edge in enumerate(edges):
-        certain = sum(value < edge - slack for value in values)
-        possible = sum(value <= edge + slack for value in values)
-        assert certain <= counts[:place].sum() <= possible
-
-
-def test_weights_are_drawn_and_told() -> None:
-    values = np.array([[-1.0, 0.0], [0.0, 1.0]])
-    (trace,) = weights.draw(values).data
-    assert (list(trace.y).count(0), max(trace.y)) == (weights.BARS - 3, 2)
-    told = weights.tell(values, "conv1")
-    assert told.caption == (
-        "4 weights of conv1: mean 0, std 0.707, -1 to 1; 50 % within 0.0164 of zero."
-    )
-    assert len(told.rows) == weights.BARS
-    assert weights.spread(np.zeros(3))[1][weights.BARS // 2] == 3
-    for bad in (np.zeros(0), np.array([1, np.nan])):
-        with pytest.raises(ValueError, match=r"nothing to draw|not finite"):
-            weights.draw(bad)
 
 
 # ------------------------------------------------------------------------------------- curves

@@ -21,13 +21,12 @@ from torch import Tensor, nn
 from servelens.engine.folder.card import Card
 from servelens.engine.folder.loading import ModelLoadError, build_module, load_module
 from servelens.engine.session import Session
-from servelens_archives import weights as weights_module
 from servelens_archives.builder import build
 from servelens_archives.errors import PreflightError, WeightsError
 from servelens_archives.fitting import fit, left_out, with_class_count
 from servelens_archives.open_weights import Unusable, read_state
 from servelens_archives.recipe import load_recipe
-from servelens_archives.weights import Origin, default_file, equip
+from servelens_archives.weights import Origin, equip
 
 STATE = Net(3).state_dict()
 EXPECTED = Net(3).state_dict()
@@ -354,61 +353,3 @@ def test_an_input_that_the_model_does_not_take_is_told_beside_what_it_was(tmp_pa
         build(load_recipe(path), tmp_path / "out")
     assert "to have 1 channels, but got 3 channels instead" in str(error.value)
     assert str(error.value).endswith("; by [input] the model is given 3 x 28 x 28 pixels")
-
-
-# ------------------------------------------------------------------------- torchvision's own files
-
-
-@pytest.fixture
-def distant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes, str], Path]:
-    """Puts a file where the weights are fetched from; gives where they are kept."""
-
-    def put(content: bytes, name: str) -> Path:
-        (tmp_path / name).write_bytes(content)
-        url = (tmp_path / name).as_uri()
-        monkeypatch.setattr(weights_module, "_default_url", lambda architecture: url)
-        return tmp_path / "hub" / "checkpoints" / name
-
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    return put
-
-
-RESNET = Card("r")
-HASH = "f38329d2"  # of SHA-256 of the words below
-WORDS = b"the weights"
-
-
-def test_fetched_weights_are_kept_if_their_hash_is_that_of_their_name(
-    distant: Callable[[bytes, str], Path],
-) -> None:
-    kept = distant(WORDS, f"net-{HASH}.pth")
-    assert default_file(RESNET) == kept
-    assert kept.read_bytes() == WORDS
-
-
-def test_fetched_weights_of_another_hash_are_not_kept(
-    distant: Callable[[bytes, str], Path],
-) -> None:
-    kept = distant(b"other words", f"net-{HASH}.pth")
-    with pytest.raises(WeightsError) as error:
-        default_file(RESNET)
-    assert f'invalid hash value (expected "{HASH}", got "' in str(error.value)
-    assert not list(kept.parent.iterdir())
-
-
-def test_a_damaged_file_that_cannot_be_fetched_again_is_told(
-    tmp_path: Path, distant: Callable[[bytes, str], Path]
-) -> None:
-    kept = distant(WORDS, f"net-{HASH}.pth")
-    (tmp_path / kept.name).unlink()
-    kept.parent.mkdir(parents=True)
-    kept.write_bytes(WORDS[:-1])
-    with pytest.raises(WeightsError) as error:
-        default_file(RESNET)
-    assert str(error.value).startswith(
-        f"the {kept.name} in {kept.parent} is damaged, for its hash is not the one in its name; "
-        f"{kept.name} could not be fetched from file:"
-    )
-    assert f"put it into {kept.parent}, or give a local file with --weights FILE" in str(
-        error.value
-    )

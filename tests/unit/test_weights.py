@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import pickle
@@ -26,7 +25,6 @@ from servelens_archives.fitting import fit, with_class_count
 from servelens_archives.open_weights import Unusable, read_state
 from servelens_archives.weights import (
     Origin,
-    default_file,
     equip,
     open_foreign,
     refuse_unsafe_torch,
@@ -365,41 +363,6 @@ def test_a_class_that_cannot_be_built_is_told(folder: Path, code: str, sentence:
     with pytest.raises(BuildError) as error:
         equip(folder, own_card(), "none", 0)
     assert str(error.value).startswith(sentence)
-
-
-def test_default_weights_that_cannot_be_fetched_name_the_other_ways(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TORCH_HOME", str(folder / "empty cache"))
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
-    with pytest.raises(WeightsError) as error:
-        equip(folder, Card(name="r", model=ModelSource("resnet18")), "default", 0)
-    message = str(error.value)
-    assert message.startswith(
-        "resnet18-f37072fd.pth could not be fetched from "
-        "https://download.pytorch.org/models/resnet18-f37072fd.pth: "
-    )
-    assert "--weights FILE" in message
-    assert "--weights none" in message
-    assert not list((folder / "empty cache").rglob("*.p*"))
-
-
-def test_default_weights_come_from_torch_hubs_cache_only_if_their_hash_is_right(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cache = folder / "hub" / "checkpoints"
-    cache.mkdir(parents=True)
-    monkeypatch.setenv("TORCH_HOME", str(folder))
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
-    card = Card(name="r", model=ModelSource("resnet18"))
-    content = b"weights"
-    name = f"resnet18-{hashlib.sha256(content).hexdigest()[:8]}.pth"
-    monkeypatch.setattr(weights_module, "_default_url", lambda _: f"https://127.0.0.1/{name}")
-    (cache / name).write_bytes(content)
-    assert default_file(card) == cache / name
-    (cache / name).write_bytes(b"other weights")
-    with pytest.raises(WeightsError, match="could not be fetched"):
-        default_file(card)
 
 
 def test_an_architecture_that_torchvision_lacks_is_told(folder: Path) -> None:

@@ -68,11 +68,16 @@
     });
   }
 
+  // How a figure's map is coloured: its table, and the appearance as far as it means something.
+  function waysOf(meta, tables, appearance) {
+    const table = tables[nameOf(tables, appearance, meta.heat.signed)];
+    return [table, meta.heat.photo ? appearance : { ...appearance, opacity: 1, fade: false }];
+  }
+
   function apply(figure, tables, appearance) {
     const meta = figure.layout.meta || {};
     if (!meta.heat) return figure;
-    const table = tables[nameOf(tables, appearance, meta.heat.signed)];
-    const ways = meta.heat.photo ? appearance : { ...appearance, opacity: 1, fade: false };
+    const [table, ways] = waysOf(meta, tables, appearance);
     const recoloured = (image) =>
       image.name === "heat" ? { ...image, source: recolour(image.source, table, ways) } : image;
     const rescaled = (trace) =>
@@ -84,6 +89,30 @@
     };
   }
 
+  // Which of a graph's pictures is its map, of those that were tinted before.
+  const maps = new WeakMap();
+
+  function mapOf(graph, source) {
+    const known = maps.get(graph);
+    if (known && known.isConnected) return known;
+    const found = [...graph.querySelectorAll("image")].find(
+      (image) => image.getAttribute("href") === source,
+    );
+    maps.set(graph, found);
+    return found;
+  }
+
+  // The pictures alone, at once; the figures that they are of, with their bars, may follow.
+  function tint(tables, appearance) {
+    for (const graph of document.querySelectorAll(".js-plotly-plot")) {
+      const { meta, images } = graph.layout || {};
+      const heat = meta && meta.heat && (images || []).find((image) => image.name === "heat");
+      const picture = heat && mapOf(graph, heat.source);
+      if (!picture) continue;
+      picture.setAttribute("href", recolour(heat.source, ...waysOf(meta, tables, appearance)));
+    }
+  }
+
   window.servelens = window.servelens || {};
-  window.servelens.heat = { apply, recolour };
+  window.servelens.heat = { apply, recolour, tint };
 })();

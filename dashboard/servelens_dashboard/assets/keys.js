@@ -25,9 +25,12 @@
     "[": () => fade(-STEP),
     "]": () => fade(STEP),
     "?": () => document.getElementById("keys").showModal(),
-    c: () => navigator.clipboard.writeText(document.getElementById("permalink").href),
+    c: () => window.servelens.copyLink(),
     ArrowDown: () => click(neighbour(".layer-tree a", ".here", 1)),
     ArrowUp: () => click(neighbour(".layer-tree a", ".here", -1)),
+    ArrowLeft: () => click(document.querySelector("#channel-head .before")),
+    ArrowRight: () => click(document.querySelector("#channel-head .after")),
+    p: () => click(document.getElementById("journey-play")),
   };
 
   function typing(target) {

@@ -12,14 +12,8 @@ from servelens.client import Result
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.figures.look import THEMES, Theme
 from servelens_dashboard.lens import Lens
-from servelens_dashboard.scene import (
-    Scene,
-    depth_request,
-    explain_request,
-    predict_request,
-    scene_at,
-    set_scene,
-)
+from servelens_dashboard.parts import asked_whole
+from servelens_dashboard.scene import Scene, depth_request, each_scene, predict_request, scene_at
 from servelens_dashboard.troubles import EXPECTED, tell
 from servelens_dashboard.url_state import View
 from servelens_dashboard.views import compare
@@ -49,9 +43,9 @@ def _wire(app: Dash, desk: Desk, part: str, draw: Draw) -> None:
 def _maps(lens: Lens, view: View, theme: Theme) -> Any:
     results: dict[str, Result | str] = {}
     methods: dict[str, str] = {}
-    for name, scene in _scenes(lens, view).items():
-        if isinstance(scene, str):
-            results[name] = scene
+    for name, scene in each_scene(view, lens).items():
+        if not isinstance(scene, Scene):
+            results[name] = tell(scene).what
             continue
         entry = scene.view.methods[0]
         methods[name] = scene.methods.get(entry.method, {}).get("title", entry.method)
@@ -61,8 +55,7 @@ def _maps(lens: Lens, view: View, theme: Theme) -> Any:
 
 def _map(lens: Lens, scene: Scene) -> Result | str:
     try:
-        request = explain_request(scene.view, scene.view.methods[0])
-        result = lens.ask(scene.version, scene.view.photo or "", request)
+        result = asked_whole(lens, scene, scene.view.methods[0])
     except EXPECTED as error:
         return tell(error).what
     shown = result.attributions[0]
@@ -70,7 +63,7 @@ def _map(lens: Lens, scene: Scene) -> Result | str:
 
 
 def _predictions(lens: Lens, view: View, theme: Theme) -> Any:
-    answers = _answers(lens, view, lambda scene: predict_request(len(scene.labels)))
+    answers = _answers(lens, view, predict_request)
     models = {name: list(result.predictions) for name, result in answers.items()}
     return compare.predictions_body(models, theme)
 
@@ -86,17 +79,7 @@ def _answers(
 ) -> dict[str, Result]:
     """Of those that answer; why another does not stands where its map would be."""
     answers = {}
-    for name, scene in _scenes(lens, view).items():
+    for name, scene in each_scene(view, lens).items():
         if isinstance(scene, Scene):
             answers[name] = lens.ask(scene.version, view.photo or "", request(scene))
     return answers
-
-
-def _scenes(lens: Lens, view: View) -> dict[str, Scene | str]:
-    scenes: dict[str, Scene | str] = {}
-    for named in view.models:
-        try:
-            scenes[str(named)] = set_scene(view.but(models=(named,), layer=None), lens)
-        except EXPECTED as error:
-            scenes[str(named)] = tell(error).what
-    return scenes

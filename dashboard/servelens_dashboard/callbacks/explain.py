@@ -13,14 +13,18 @@ from dash import MATCH, Dash, Input, Output, State, ctx
 from dash.exceptions import PreventUpdate
 
 from servelens.client import Result
+from servelens_dashboard.components.saving import saving
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.figures.look import THEMES
 from servelens_dashboard.lens import Lens
-from servelens_dashboard.parts import part_request, parts_of, together
-from servelens_dashboard.scene import Scene, explain_request, predict_request, scene_at
+from servelens_dashboard.parts import asked, asked_whole, is_awaited
+from servelens_dashboard.scene import Scene, predict_request, scene_at
 from servelens_dashboard.url_state import SHARED, Entry, parse_entry
 from servelens_dashboard.views import explain
 from servelens_dashboard.views.explain import Panel
+
+# So often a person sees how far it has come.
+A_LOOK_S = 0.7
 
 
 def register(app: Dash, desk: Desk) -> None:
@@ -40,7 +44,6 @@ def register(app: Dash, desk: Desk) -> None:
         Input(of_panel("more"), "n_intervals", allow_optional=True),
         Input(of_panel("cancel"), "n_clicks", allow_optional=True),
         Input(of_panel("retry"), "n_clicks", allow_optional=True),
-        State(of_panel("done"), "data", allow_optional=True),
         State(of_panel("ask"), "id"),
         State("url", "href"),
     )
@@ -50,7 +53,6 @@ def register(app: Dash, desk: Desk) -> None:
         more: int | None,
         cancel: int | None,
         retry: int | None,
-        done: int | None,
         where: dict[str, str],
         here: str,
     ) -> Any:
@@ -61,8 +63,7 @@ def register(app: Dash, desk: Desk) -> None:
         count = {"more": more, "cancel": cancel, "retry": retry}.get(touched or "", 1)
         if not count:
             raise PreventUpdate
-        known = (done or 0) if touched in ("more", "cancel", "retry") else 0
-        panel = Panel(where["panel"], known, touched == "cancel", THEMES[theme], _origin(here))
+        panel = Panel(where["panel"], touched, THEMES[theme], _origin(here))
         return await desk.drawn(lambda: _panel(desk, ask["href"], panel), panel.id("retry"))
 
 
@@ -70,37 +71,29 @@ def _predictions(lens: Lens, href: str) -> Any:
     scene = scene_at(href, lens)
     if scene.view.photo is None:
         return []
-    request = predict_request(len(scene.labels))
+    request = predict_request(scene)
     return explain.predictions(scene, lens.ask(scene.version, scene.view.photo, request))
 
 
 def _panel(desk: Desk, href: str, panel: Panel) -> Any:
     scene = scene_at(href, desk.lens)
     entry = parse_entry(panel.name)
-    of = parts_of(scene.methods.get(entry.method, {}))
-    done = panel.done if panel.cancelled else min(of, panel.done + 1)
-    result = _answer(desk.lens, scene, entry, done, of)
-    others = _others_on_the_scale(desk.lens, scene, entry) if done == of else []
-    body = explain.panel_body(scene, panel, [result, *others], desk.lens.shelf.mask)
-    progress = explain.progress(panel, done, of) if done < of else None
+    if panel.touched not in ("more", "retry") and is_awaited(desk.lens, scene, entry):
+        return explain.waiting(scene, panel)
+    patience_s = None if panel.is_cancelled else A_LOOK_S
+    found = asked(desk.lens, scene, entry, patience_s)
+    others = _others_on_the_scale(desk.lens, scene, entry) if found.is_whole else []
+    body = explain.panel_body(scene, panel, [found.result, *others], desk.lens.shelf.mask)
+    progress = None if found.is_whole else explain.progress(panel, found)
     copied = explain.copies(desk.settings, panel.origin, scene, entry)
-    return [*body, progress, copied]
-
-
-def _answer(lens: Lens, scene: Scene, entry: Entry, done: int, of: int) -> Result:
-    """As far as it has come; what was asked for before is in the cache."""
-    request = explain_request(scene.view, entry)
-    photo = scene.view.photo or ""
-    asked = (part_request(request, index, of) for index in range(done))
-    return together([lens.ask(scene.version, photo, part) for part in asked])
+    kept = saving(scene.view, panel.name) if found.is_whole else None
+    return [*body, progress, copied, kept]
 
 
 def _others_on_the_scale(lens: Lens, scene: Scene, entry: Entry) -> list[Result]:
     if scene.view.scale != SHARED:
         return []
-    others = (other for other in scene.view.methods if other != entry)
-    lengths = ((other, parts_of(scene.methods.get(other.method, {}))) for other in others)
-    return [_answer(lens, scene, other, of, of) for other, of in lengths]
+    return [asked_whole(lens, scene, other) for other in scene.view.methods if other != entry]
 
 
 def _origin(href: str) -> str:

@@ -1,47 +1,118 @@
-"""The page Explore: the atlas, the channel that is looked at, and the way through the network."""
+"""The page Explore: the network, the atlas, the channel that is looked at, and the way there."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dash import Dash, Input, Output
+from dash import ClientsideFunction, Dash, Input, Output, State
 from dash.exceptions import PreventUpdate
 
-from servelens.client import Result
+from servelens_dashboard import questions
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.figures.look import THEMES, Theme
-from servelens_dashboard.scene import Scene, depth_request, scene_at
-from servelens_dashboard.views import explore
+from servelens_dashboard.questions import Ask
+from servelens_dashboard.scene import Scene, scene_at, set_scene
+from servelens_dashboard.troubles import EXPECTED
+from servelens_dashboard.url_state import parse
+from servelens_dashboard.views import channel, explore, journey, learned
+from servelens_dashboard.views.side import samples
 
-Request = Callable[[Scene], dict[str, Any]]
-Draw = Callable[[Scene, Result, Theme], Any]
-
-# What each part of the page is drawn from, and how.
-PARTS: Mapping[str, tuple[Request, Draw]] = {
-    "atlas": (explore.atlas_request, explore.atlas_body),
-    "channel": (explore.channel_request, explore.channel_body),
-    "statistics": (explore.atlas_request, lambda scene, result, _: explore.statistics_body(result)),
-    "progression": (depth_request, explore.depth_body),
-}
+Draw = Callable[[Scene, Ask, Theme], Any]
 
 
 def register(app: Dash, desk: Desk) -> None:
-    for part, (request, draw) in PARTS.items():
-        _wire(app, desk, part, request, draw)
+    for asked, parts in PARTS.items():
+        for part, draw in parts.items():
+            _wire(app, desk, asked, part, draw)
+
+    @app.callback(
+        Output(explore.WHOLE_ASK, "data"),
+        Input("url", "search"),
+        State("url", "pathname"),
+        State(explore.WHOLE_ASK, "data"),
+        prevent_initial_call=True,
+    )
+    async def go_on(search: str, pathname: str, shown: dict[str, str]) -> Any:
+        try:
+            scene = await desk.run(lambda: set_scene(parse(pathname, search), desk.lens))
+        except EXPECTED as error:
+            raise PreventUpdate from error  # told where the page is drawn
+        if not explore.stays(shown["href"], scene.view):
+            raise PreventUpdate
+        return explore.whole_ask(scene.view, shown["pulse"])
+
+    @app.callback(
+        Output("samples", "children"),
+        *(Output(channel.SWITCH, name) for name in ("children", "href", "className")),
+        Input(explore.WHOLE_ASK, "data"),
+        prevent_initial_call=True,
+    )
+    async def link(ask: dict[str, str]) -> Any:
+        view = (await desk.run(scene_at, ask["href"], desk.lens)).view
+        return samples(view, desk.lens), *channel.switched(view).values()
+
+    app.clientside_callback(
+        ClientsideFunction("asks", "narrow"),
+        [Output(name, "data") for name in explore.NARROWED],
+        Input(explore.WHOLE_ASK, "data"),
+        [State(name, "data") for name in explore.NARROWED],
+        prevent_initial_call=True,
+    )
 
 
-def _wire(app: Dash, desk: Desk, part: str, request: Request, draw: Draw) -> None:
-    @app.callback(Output(part, "children"), Input("explore-ask", "data"), Input("theme", "data"))
+def _wire(app: Dash, desk: Desk, asked: str, part: str, draw: Draw) -> None:
+    @app.callback(Output(part, "children"), Input(asked, "data"), Input("theme", "data"))
     async def show(ask: dict[str, str], theme: str | None) -> Any:
         if theme not in THEMES:
             raise PreventUpdate
-        return await desk.drawn(lambda: _part(desk, ask["href"], request, draw, THEMES[theme]))
+        return await desk.drawn(lambda: _part(desk, ask["href"], draw, THEMES[theme]))
 
 
-def _part(desk: Desk, href: str, request: Request, draw: Draw, theme: Theme) -> Any:
+def _part(desk: Desk, href: str, draw: Draw, theme: Theme) -> Any:
     scene = scene_at(href, desk.lens)
-    wanted = request(scene)
-    if wanted["activations"].get("channels") == [None]:
-        return []
-    return draw(scene, desk.lens.ask(scene.version, scene.view.photo or "", wanted), theme)
+    return draw(scene, questions.about(scene, desk.lens), theme)
+
+
+def _of_channel(draw: Draw) -> Draw:
+    """Nothing where none is looked at."""
+    return lambda scene, ask, theme: [] if scene.view.channel is None else draw(scene, ask, theme)
+
+
+def _head(scene: Scene, ask: Ask, theme: Theme) -> Any:
+    shown = questions.atlas(scene, ask).activations[0].channels
+    return channel.head_body(scene.view, [each.index for each in shown])
+
+
+def _look(scene: Scene, ask: Ask, theme: Theme) -> Any:
+    about = questions.channel(scene, ask), questions.unit(scene, ask)
+    return channel.look_body(scene, *about, theme)
+
+
+def _out(scene: Scene, ask: Ask, theme: Theme) -> Any:
+    result = questions.knocked_out(scene, ask) if scene.view.out else None
+    return channel.out_body(scene.view, result)
+
+
+# What is drawn from which store, each part by itself.
+PARTS: Mapping[str, Mapping[str, Draw]] = {
+    explore.LAYER_ASK: {
+        "network": lambda scene, ask, theme: explore.network_body(scene, theme),
+        "statistics": lambda scene, ask, _: explore.statistics_body(questions.atlas(scene, ask)),
+        "journey": lambda scene, ask, theme: journey.journey_body(
+            scene, questions.journey(scene, ask), theme
+        ),
+    },
+    explore.CHANNEL_ASK: {
+        "atlas": lambda scene, ask, theme: explore.atlas_body(
+            scene, questions.atlas(scene, ask), theme
+        ),
+        "channel-learned": _of_channel(
+            lambda scene, ask, theme: learned.learned_body(
+                scene, questions.weights(scene, ask), theme
+            )
+        ),
+    },
+    explore.UNIT_ASK: {"channel-look": _of_channel(_look)},
+    explore.WHOLE_ASK: {"channel-head": _of_channel(_head), "channel-out": _of_channel(_out)},
+}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from dash import Dash, Input, Output, State, ctx, html, no_update
 from dash.exceptions import PreventUpdate
 
 from servelens_dashboard.components.notice import notice
 from servelens_dashboard.desk import Desk
+from servelens_dashboard.lens import Lens
 from servelens_dashboard.scene import set_scene
 from servelens_dashboard.troubles import EXPECTED, tell, unexpected
 from servelens_dashboard.url_state import View, parse
@@ -28,10 +30,24 @@ def register(app: Dash, desk: Desk) -> None:
         Input("url", "pathname"),
         Input("url", "search"),
         Input("pulse", "data"),
+        State("permalink", "href", allow_optional=True),
+        State(explore.WHOLE_ASK, "data", allow_optional=True),
     )
-    async def show_page(pathname: str, search: str, pulse: str) -> Any:
-        if ctx.triggered_id == "pulse" and pathname == MODELS_PATH:
-            raise PreventUpdate  # its table looks by itself, and what was told there stays
+    async def show_page(
+        pathname: str,
+        search: str,
+        pulse: str,
+        permalink: str | None,
+        shown: dict[str, str] | None,
+    ) -> Any:
+        if list(ctx.triggered_prop_ids.values()) == ["pulse"]:
+            if pathname == MODELS_PATH:
+                raise PreventUpdate  # its table looks by itself, and what was told there stays
+            # What a page has chosen by itself stays, even if the model has lost its workers.
+            address = urlsplit(permalink or f"{pathname}{search}")
+            pathname, search = address.path, address.query
+        if links := await desk.run(_stays, desk.lens, pathname, search, pulse, shown):
+            return no_update, links
         return await desk.run(_page, desk, pathname, search, pulse)
 
     @app.callback(
@@ -45,6 +61,17 @@ def register(app: Dash, desk: Desk) -> None:
         if overview.pulse == before:
             return no_update, no_update
         return overview.pulse, health(overview)
+
+
+def _stays(lens: Lens, pathname: str, search: str, pulse: str, shown: dict[str, str] | None) -> Any:
+    """The links of a page that stays, and goes from channel to channel by itself."""
+    if shown is None or shown["pulse"] != pulse:
+        return None
+    try:
+        view = set_scene(parse(pathname, search), lens).view
+    except EXPECTED:
+        return None  # told where the page is drawn
+    return page_links(view) if explore.stays(shown["href"], view) else None
 
 
 def _page(desk: Desk, pathname: str, search: str, pulse: str) -> tuple[Any, Any]:

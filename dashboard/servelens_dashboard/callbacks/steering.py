@@ -7,14 +7,16 @@ from typing import Any
 
 from dash import ALL, Dash, Input, Output, State, ctx, no_update
 
+from servelens_dashboard import questions
 from servelens_dashboard.components.fields import with_field
 from servelens_dashboard.desk import Desk
-from servelens_dashboard.lens import Lens
+from servelens_dashboard.figures.field import place_at
+from servelens_dashboard.lens import Lens, looked_at
 from servelens_dashboard.scene import set_scene
 from servelens_dashboard.troubles import EXPECTED, unexpected
 from servelens_dashboard.url_state import Entry, View, parse, parse_entry, parse_named
 from servelens_dashboard.views.compare import compared
-from servelens_dashboard.views.explore import atlas_of, atlas_request
+from servelens_dashboard.views.explore import atlas_of
 
 HERE = (State("url", "pathname"), State("url", "search"))
 
@@ -54,7 +56,7 @@ def choose_model(lens: Lens, view: View, _: Any, model: str) -> View | None:
     if named == _shown(lens, view).model:
         return None
     others = view.models[1:]
-    return view.but(models=(named, *others), target=None, versus=None, layer=None, channel=None)
+    return view.but(models=(named, *others), target=None, versus=None).at_layer(None)
 
 
 def choose_models(lens: Lens, view: View, _: Any, models: list[str]) -> View | None:
@@ -95,16 +97,33 @@ def choose_channel(lens: Lens, view: View, _: Any, click: dict[str, Any] | None)
     if not click:
         return None
     scene = set_scene(view, lens)
-    result = lens.ask(scene.version, scene.view.photo or "", atlas_request(scene))
-    point = click["points"][0]
-    channel = atlas_of(scene, result).channel_at(float(point["x"]), float(point["y"]))
-    return None if channel is None else scene.view.but(channel=channel)
+    result = questions.atlas(scene, questions.about(scene, lens))
+    channel = atlas_of(scene, result).channel_at(*_where(click))
+    return None if channel is None else scene.view.at_channel(channel)
+
+
+def choose_unit(lens: Lens, view: View, _: Any, click: dict[str, Any] | None) -> View | None:
+    if not click:
+        return None
+    scene = set_scene(view, lens)
+    result = questions.channel(scene, questions.about(scene, lens))
+    places = result.activations[0].to_numpy().shape[1:]
+    return scene.view.but(place=place_at(*_where(click), looked_at(result), places))
 
 
 def choose_layer(lens: Lens, view: View, _: Any, click: dict[str, Any] | None) -> View | None:
     if not click:
         return None
-    return _shown(lens, view).but(layer=str(click["points"][0]["customdata"]), channel=None)
+    return _shown(lens, view).at_layer(str(click["points"][0]["customdata"]))
+
+
+def sort_channels(lens: Lens, view: View, _: Any, order: str) -> View | None:
+    """The usual order is not written down."""
+    return view.but(sort_by=None if order == questions.USUAL_SORT else order)
+
+
+def scale_colours(lens: Lens, view: View, _: Any, scale: str) -> View | None:
+    return view.but(scale=scale)
 
 
 CHANGES: tuple[tuple[Input, Change], ...] = (
@@ -113,7 +132,11 @@ CHANGES: tuple[tuple[Input, Change], ...] = (
     (Input("brought", "data"), take_photo),
     (Input("add-method", "value"), add_method),
     (Input({"heat": "atlas"}, "clickData"), choose_channel),
+    (Input({"heat": "channel"}, "clickData"), choose_unit),
+    (Input("network-graph", "clickData"), choose_layer),
     (Input("depth", "clickData"), choose_layer),
+    (Input("sort", "value"), sort_channels),
+    (Input("scale", "value"), scale_colours),
     (Input({"field": ALL, "of": ALL}, "value"), change_field),
 )
 
@@ -121,3 +144,8 @@ CHANGES: tuple[tuple[Input, Change], ...] = (
 def _shown(lens: Lens, view: View) -> View:
     """With all that the page has chosen by itself."""
     return set_scene(view, lens).view
+
+
+def _where(click: dict[str, Any]) -> tuple[float, float]:
+    point = click["points"][0]
+    return float(point["x"]), float(point["y"])

@@ -41,6 +41,6 @@ def _card(lens: Lens, href: str, name: str, theme: Theme) -> Any:
     scene = scene_at(href, lens)
     if scene.view.photo is None:
         return []
-    request = trust_request(scene.view, parse_entry(name))
+    request = trust_request(scene, parse_entry(name))
     result = lens.ask(scene.version, scene.view.photo, request)
     return trust.card(name, result.attributions[0], theme)

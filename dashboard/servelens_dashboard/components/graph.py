@@ -18,7 +18,9 @@ def graph(figure: go.Figure, twin: Twin, name: Any, **style: str) -> html.Div:
     height = figure.layout.height
     size = {"height": f"{height}px"} if height else {}
     return html.Div(
-        dcc.Graph(id=name, figure=figure, config=CONFIG, style={**size, **style}),
+        dcc.Graph(
+            id=name, figure=figure, config=CONFIG, style={**size, **style}, clear_on_unhover=True
+        ),
         className="graph",
         role="img",
         **{"aria-label": twin.caption},

@@ -40,6 +40,6 @@ def _layer(layer: Mapping[str, Any], view: View) -> Any:
         return html.Span(text, className="hint")
     return dcc.Link(
         text,
-        href=view.but(layer=layer["name"], channel=None).href,
+        href=view.at_layer(layer["name"]).href,
         className="here" if chosen else "",
     )

@@ -28,6 +28,8 @@ def look_bar() -> html.Div:
                 size="xs",
                 attributes={"input": {"aria-label": "Colours"}},
             ),
+            dmc.Switch(id="pale", label="Pale photo", checked=True, size="xs"),
+            html.Button("Copy link", id="copy-link", className="button"),
         ],
         className="look",
     )

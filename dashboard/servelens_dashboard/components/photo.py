@@ -19,7 +19,8 @@ LYING = {
     "yanchor": "top",
     "ypad": 8,
     "xpad": 0,
-    "len": 0.8,
+    # Room for an end that is written long: where the colours end, and the numbers.
+    "len": 0.6,
     "thickness": 8,
     "ticklabeloverflow": "allow",
 }
@@ -35,12 +36,19 @@ def bare_photo(name: str, words: str = "the photo") -> html.Div:
 
 
 def photo_graph(figure: go.Figure, twin: Twin, seen: InputRef, ident: Any) -> html.Div:
-    return picture_graph(figure, twin, seen.height / seen.width, ident)
+    """The photo under the map may be paler, see assets/look.css."""
+    return html.Div(
+        picture_graph(figure, twin, seen.height / seen.width, ident), className="over-photo"
+    )
 
 
 def picture_graph(figure: go.Figure, twin: Twin, ratio: float, ident: Any) -> html.Div:
-    """A picture as wide as its column; the colour bar lies under it and takes no width."""
-    figure.update_layout(height=None, margin={"b": BAR_ROOM})
-    figure.update_traces(colorbar=LYING, selector={"name": HEAT})
+    """A picture as wide as its column."""
     height = f"calc({ratio:.4f} * 100cqw + {BAR_ROOM}px)"
-    return graph(figure, twin, ident, height=height)
+    return graph(barred(figure), twin, ident, height=height)
+
+
+def barred(figure: go.Figure) -> go.Figure:
+    """The colour bar lies under the picture and takes no width."""
+    figure.update_layout(height=None, margin={"b": BAR_ROOM})
+    return figure.update_traces(colorbar=LYING, selector={"name": HEAT})

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from servelens.client.colours import Scale
 from servelens_dashboard.figures import look
-from servelens_dashboard.figures.grid import DENSITY, Grid
+from servelens_dashboard.figures.grid import DENSITY, WIDTH, Grid
 from servelens_dashboard.figures.look import LIGHT, Theme, number
 from servelens_dashboard.figures.maps import unseen
 from servelens_dashboard.figures.recolouring import HEAT, SOLID, Appearance, heat_png, mapped
@@ -26,11 +26,12 @@ from servelens_dashboard.figures.twin import Twin
 @dataclass(frozen=True)
 class Atlas:
     """`maps` are [C, H, W] of the channels with these numbers; `scales` has one scale for all of
-    them, or one for each."""
+    them, or one for each; `across` is how wide the picture is."""
 
     maps: Maps
     numbers: tuple[int, ...]
     scales: tuple[Scale, ...]
+    across: int = WIDTH
 
     @classmethod
     def of(
@@ -40,6 +41,7 @@ class Atlas:
         *,
         signed: bool = False,
         shared: bool = True,
+        across: int = WIDTH,
     ) -> Atlas:
         """From a layer's maps as a server gave them; what is no map but a number is one square."""
         if not maps.size:
@@ -53,11 +55,11 @@ class Atlas:
             raise ValueError("some of the maps' numbers are not finite, and have no colour")
         below_zero = signed or bool(planes.min() < 0)
         each = tuple(Scale.of(values, signed=below_zero) for values in planes)
-        return cls(planes, named, (Scale.shared(each),) if shared else each)
+        return cls(planes, named, (Scale.shared(each),) if shared else each, across)
 
     @property
     def grid(self) -> Grid:
-        return Grid.of(self.maps.shape, max(self.numbers))
+        return Grid.of(self.maps.shape, max(self.numbers), self.across)
 
     @property
     def is_shared(self) -> bool:

@@ -29,11 +29,12 @@ class Grid:
     strip: int
 
     @classmethod
-    def of(cls, shape: tuple[int, ...], largest: int) -> Grid:
-        """For maps [C, H, W]; labels where the channels' largest number fits under a map."""
+    def of(cls, shape: tuple[int, ...], largest: int, across: int = WIDTH) -> Grid:
+        """For maps [C, H, W], about so many pixels `across`; labels where the channels' largest
+        number fits under a map."""
         count, height, width = shape
         columns = min(count, math.ceil(math.sqrt(count * ASPECT)))
-        side = max(SMALLEST, min(LARGEST, WIDTH // columns - GAP))
+        side = max(SMALLEST, min(LARGEST, across // columns - GAP))
         longest = max(height, width)
         cell = max(SMALLEST, side * width // longest), max(SMALLEST, side * height // longest)
         label = len(str(largest)) * DIGIT * LETTERS

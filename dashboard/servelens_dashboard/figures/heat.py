@@ -17,7 +17,6 @@ from servelens_dashboard.figures.maps import Plane, coarse, unseen
 from servelens_dashboard.figures.recolouring import (
     AS_USUAL,
     HEAT,
-    SOLID,
     Appearance,
     heat_png,
     mapped,
@@ -48,28 +47,12 @@ def draw(
         **look.picture_axes(seen.width, seen.height),
     )
     if values is not None and scale is not None:
-        _lay(drawn, values, scale, seen.crop, appearance, photo=True)
+        _lay(drawn, values, scale, seen.crop, appearance)
         source = layer(values, scale, seen.crop, appearance)
         images.append(look.picture(source, seen.crop, name=HEAT, above=True))
         if scale.is_zero:
             drawn.add_annotation(look.note("this map is all zero", theme))
     return drawn.update_layout(images=images)
-
-
-def draw_alone(
-    values: Plane, scale: Scale, appearance: Appearance = SOLID, theme: Theme = LIGHT
-) -> go.Figure:
-    """A map without a photo, such as one channel: each number one square."""
-    height, width = values.shape
-    box = 0, 0, width, height
-    drawn = look.figure(theme, margin=look.sides(), **look.picture_axes(width, height))
-    _lay(drawn, values, scale, box, appearance, photo=False)
-    zoom = max(1, LONGEST // max(height, width))
-    levels = scale.levels(values).repeat(zoom, axis=0).repeat(zoom, axis=1)
-    source = heat_png(levels, appearance, signed=scale.signed)
-    if scale.is_zero:
-        drawn.add_annotation(look.note("this map is all zero", theme))
-    return drawn.update_layout(images=[look.picture(source, box, name=HEAT, above=True)])
 
 
 def layer(
@@ -120,19 +103,13 @@ def _rectangle(left: float, top: float, right: float, bottom: float) -> str:
 
 
 def _lay(
-    drawn: go.Figure,
-    values: Plane,
-    scale: Scale,
-    box: Sequence[float],
-    appearance: Appearance,
-    *,
-    photo: bool,
+    drawn: go.Figure, values: Plane, scale: Scale, box: Sequence[float], appearance: Appearance
 ) -> None:
     cells = coarse(values)
     what = "value" if cells is values else "mean here"
     hover = f"{what} %{{z:.3g}}<br>at %{{x:.0f}}, %{{y:.0f}}<extra></extra>"
     drawn.add_trace(unseen(cells, box, scale, appearance, hovertemplate=hover))
-    drawn.update_layout(meta=mapped(signed=scale.signed, photo=photo))
+    drawn.update_layout(meta=mapped(signed=scale.signed, photo=True))
 
 
 def _place(down: int, right: int, shape: tuple[int, ...]) -> str:

@@ -29,11 +29,6 @@ def plane(values: NDArray[Any]) -> Plane:
     return flat
 
 
-def scale_of(maps: Sequence[tuple[Plane, bool]]) -> Scale:
-    """The one scale of several maps, each with whether it is signed."""
-    return Scale.shared([Scale.of(values, signed=signed) for values, signed in maps])
-
-
 def coarse(values: Plane) -> Plane:
     """The means of blocks, where a map is finer than is hovered over."""
     height, width = values.shape

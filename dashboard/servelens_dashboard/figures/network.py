@@ -17,6 +17,7 @@ LETTERS = 12
 # In rows: a heading of two, one for each layer shown.
 HEADING = 1.5
 ROW_PIXELS = 30
+STAGE_PIXELS = 104
 LINK = 0.72
 ARC = 0.55
 
@@ -42,6 +43,11 @@ def draw(
         annotations=list(_headings(network, theme)),
     )
     return drawn.add_trace(_points(network, chosen, theme))
+
+
+def width(capability: Mapping[str, Any]) -> int:
+    """In pixels, so that what is written in a box stays in it."""
+    return STAGE_PIXELS * len(stages_of(capability).stages)
 
 
 def tell(capability: Mapping[str, Any]) -> Twin:
@@ -129,7 +135,7 @@ def _points(network: Network, chosen: str | None, theme: Theme) -> dict[str, Any
     return {
         "type": "scatter",
         "mode": "markers+text",
-        "x": [x - BOX / 2 + 0.09 for x, *_ in points],
+        "x": [x - BOX / 2 + 0.07 for x, *_ in points],
         "y": [y for _, y, *_ in points],
         "text": [plain(tail(layer)) for _, _, layer, _ in points],
         "textposition": "middle right",

@@ -1,4 +1,4 @@
-"""Predictions as bars; of several models beside each other, a class in the same row of each."""
+"""Predictions as bars; of several models under each other, their classes in one order."""
 
 from __future__ import annotations
 
@@ -15,47 +15,41 @@ from servelens_dashboard.figures.twin import Cell, Twin
 Models = Mapping[str, Sequence[Prediction]]
 Class = tuple[int, str]
 
-ROW = 28
-GAP = 0.06
-# Room for the number behind a bar that fills its column, by how many columns there are.
-REACH = 0.25
+ROW = 26
+# In rows: what a model's name takes, and the space before the next one's.
+TITLE = 1.0
+BETWEEN = 0.4
+# Room for the number behind the longest bar, which is 1.
+REACH = 0.3
 
 
 def draw(models: Models, chosen: int | None = None, theme: Theme = LIGHT) -> go.Figure:
     """A clicked bar's `customdata` begins with the index of its class."""
-    classes = _classes(models)
-    names = [brief(label) for _, label in classes]
+    order = _order(models)
     several = len(models) > 1
-    drawn = look.figure(
-        theme,
-        height=ROW * max(1, len(classes)) + (30 if several else 8),
-        margin=look.sides(left=8, right=8, top=26 if several else 4, bottom=4),
-        bargap=0.35,
-        showlegend=False,
-    )
+    drawn = look.figure(theme, margin=look.sides(8, 8, 4, 4), bargap=0.35, showlegend=False)
+    at, names = 0.0, {}
+    for model, predictions in models.items():
+        if several:
+            drawn.add_annotation(_title(model, at, theme))
+            at += TITLE
+        listed = sorted(predictions, key=lambda p: order[p.index, p.label])
+        rows = [at + place for place in range(len(listed))]
+        names.update({row: brief(p.label) for row, p in zip(rows, listed, strict=True)})
+        drawn.add_trace(_bars(listed, rows, chosen, theme))
+        at += len(listed) + (BETWEEN if several else 0)
+    drawn.update_layout(height=round(ROW * max(1.0, at)) + 8)
+    drawn.update_xaxes(range=[0, 1 + REACH], visible=False)
     drawn.update_yaxes(
-        tickvals=list(range(len(classes))),
-        ticktext=[plain(name) for name in names],
-        range=[len(classes) - 0.5, -0.5],
+        tickvals=list(names),
+        ticktext=[plain(name) for name in names.values()],
+        range=[at - 0.5, -0.5],
         showgrid=False,
         ticks="outside",
         tickcolor=look.CLEAR,
         tickfont={"size": look.USUAL, "color": theme.ink},
     )
-    width = (1 - GAP * (len(models) - 1)) / max(1, len(models))
-    for place, (model, predictions) in enumerate(models.items()):
-        axis = "x" if place == 0 else f"x{place + 1}"
-        start = place * (width + GAP)
-        column = {
-            "domain": [start, start + width],
-            "range": [0, 1 + REACH * len(models)],
-            "visible": False,
-        }
-        drawn.update_layout({axis.replace("x", "xaxis"): column})
-        drawn.add_trace(_bars(predictions, classes, chosen, theme, axis))
-        if several:
-            drawn.add_annotation(_title(model, start, theme))
-    if not classes:
+    if not names:
         drawn.add_annotation(look.note("no predictions", theme))
     return drawn
 
@@ -83,28 +77,22 @@ def tell(models: Models) -> Twin:
     return Twin(f"{'; '.join(best)}." if best else "No predictions.", tuple(rows))
 
 
-def _classes(models: Models) -> list[Class]:
+def _order(models: Models) -> dict[Class, int]:
     """Those of the first model in its order, then what only others have. Two classes may bear one
     label, and an index may mean another class in another model."""
     seen: dict[Class, None] = {}
     for predictions in models.values():
         seen.update(dict.fromkeys((p.index, p.label) for p in predictions))
-    return list(seen)
+    return {named: place for place, named in enumerate(seen)}
 
 
 def _bars(
-    predictions: Sequence[Prediction],
-    classes: Sequence[Class],
-    chosen: int | None,
-    theme: Theme,
-    axis: str,
+    predictions: Sequence[Prediction], rows: Sequence[float], chosen: int | None, theme: Theme
 ) -> dict[str, Any]:
-    rows = {place: row for row, place in enumerate(classes)}
     return {
         "type": "bar",
         "orientation": "h",
-        "xaxis": axis,
-        "y": [rows[p.index, p.label] for p in predictions],
+        "y": rows,
         "x": [p.probability for p in predictions],
         "text": [chance(p.probability) for p in predictions],
         "textposition": "outside",
@@ -118,7 +106,6 @@ def _bars(
     }
 
 
-def _title(model: str, start: float, theme: Theme) -> dict[str, Any]:
-    place = {"xref": "paper", "yref": "paper", "x": start, "y": 1, "showarrow": False}
-    ends = {"xanchor": "left", "yanchor": "bottom"}
-    return {"text": plain(brief(model)), "font": {"color": theme.quiet}, **place, **ends}
+def _title(model: str, row: float, theme: Theme) -> dict[str, Any]:
+    place = {"xref": "paper", "x": 0, "y": row, "showarrow": False, "xanchor": "left"}
+    return {"text": plain(brief(model)), "font": {"color": theme.quiet}, **place}

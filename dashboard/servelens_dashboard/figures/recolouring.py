@@ -78,7 +78,7 @@ class Appearance:
 
 
 AS_USUAL = Appearance()
-# An atlas and a single channel have no photo under them.
+# An atlas has no photo under it.
 SOLID = Appearance(opacity=1.0, fade=False)
 
 

@@ -32,14 +32,14 @@ def sprite(maps: Maps, scales: Sequence[Scale], grid: Grid) -> Bytes:
     else:
         pairs = zip(scales, small, strict=True)
         levels = np.stack([scale.levels(values) for scale, values in pairs])
-    down = _nearest(levels.shape[1], grid.cell[1])
-    right = _nearest(levels.shape[2], grid.cell[0])
+    down = nearest(levels.shape[1], grid.cell[1])
+    right = nearest(levels.shape[2], grid.cell[0])
     large = levels[:, down[:, None], right]
     whole: Bytes = tiled(large, grid.columns, (GAP, GAP + grid.strip), 0)
     return whole
 
 
-def _nearest(numbers: int, pixels: int) -> NDArray[np.intp]:
+def nearest(numbers: int, pixels: int) -> NDArray[np.intp]:
     """Which of so many numbers each of so many pixels shows."""
     return np.arange(pixels) * numbers // pixels
 

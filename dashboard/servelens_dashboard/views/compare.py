@@ -15,6 +15,7 @@ from servelens_dashboard.components.graph import graph, numbers
 from servelens_dashboard.components.looks import scale_links
 from servelens_dashboard.components.notice import hint
 from servelens_dashboard.components.photo import bare_photo, photo_graph, photo_src
+from servelens_dashboard.components.saving import saving
 from servelens_dashboard.figures import depth, heat
 from servelens_dashboard.figures import predictions as bars
 from servelens_dashboard.figures.evidence import Evidence, who
@@ -56,7 +57,7 @@ def compared(scene: Scene) -> View:
         for name, versions in scene.overview.models.items()
         if versions[0].is_ready and name != view.models[0].name
     ]
-    return view.but(models=(*view.models, *ready)[:MOST_MODELS], layer=None, channel=None)
+    return view.but(models=(*view.models, *ready)[:MOST_MODELS]).at_layer(None)
 
 
 def maps_body(
@@ -77,7 +78,11 @@ def maps_body(
     places = (
         same_places({name: _evidence(result) for name, result in drawn.items()}) if drawn else ""
     )
-    return [html.Div(panels, className="panels"), html.P(places, className="sentence")]
+    return [
+        html.Div(panels, className="panels"),
+        html.P(places, className="sentence"),
+        saving(view, "maps") if drawn else None,
+    ]
 
 
 def predictions_body(models: Mapping[str, list[Prediction]], theme: Theme) -> list[Any]:

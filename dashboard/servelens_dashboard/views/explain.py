@@ -17,11 +17,12 @@ from servelens_dashboard.components.looks import scale_links
 from servelens_dashboard.components.notice import hint
 from servelens_dashboard.components.photo import bare_photo, photo_graph, photo_src
 from servelens_dashboard.components.predictions import prediction_list
-from servelens_dashboard.figures import heat
+from servelens_dashboard.figures import field, heat
 from servelens_dashboard.figures.evidence import Evidence, Mask, sentence, who
-from servelens_dashboard.figures.look import Theme, number
+from servelens_dashboard.figures.look import Theme, number, percent
 from servelens_dashboard.figures.maps import plane
 from servelens_dashboard.lens import Lens, looked_at
+from servelens_dashboard.parts import Progress
 from servelens_dashboard.scene import Scene, explain_request
 from servelens_dashboard.settings import Settings
 from servelens_dashboard.snippets import as_curl, as_python
@@ -34,16 +35,17 @@ NEXT_MS = 30
 
 @dataclass(frozen=True)
 class Panel:
-    """One method's place on the page: so many of its parts are known, and it may be stopped.
-
-    `origin` is where the browser found us.
-    """
+    """One method's place on the page, and which of its buttons or clocks was touched. `origin` is
+    where the browser found us."""
 
     name: str
-    done: int
-    cancelled: bool
+    touched: str | None
     theme: Theme
     origin: str
+
+    @property
+    def is_cancelled(self) -> bool:
+        return self.touched == "cancel"
 
     def id(self, part: str) -> dict[str, str]:
         return {"panel": self.name, "part": part}
@@ -117,6 +119,8 @@ def panel_body(
     named = who(shown.target, result.predictions)
     words = sentence(named, Evidence.of(values, seen), mask_of(photo))
     figure = heat.draw(photo_src(photo), seen, values, scale, theme=panel.theme)
+    if shown.layer is not None:
+        field.followed(figure, scene.field_of(shown.layer), seen, values.shape)
     twin = heat.tell(values, scale, shown.title)
     return [
         photo_graph(figure, twin, seen, {"heat": panel.name}),
@@ -126,32 +130,40 @@ def panel_body(
     ]
 
 
-def progress(panel: Panel, done: int, of: int) -> html.Div:
-    """What is done, and either Cancel and the clock that asks for the next part, or a way on."""
-    share = f"{done} of {of} parts"
-    if panel.cancelled:
+def progress(panel: Panel, found: Progress) -> html.Div:
+    share = percent(found.done / found.of)
+    words = f"{share}, stopped" if panel.is_cancelled else share
+    bar = html.Progress(value=str(found.done), max=str(found.of), **{"aria-label": "done"})
+    return _under_way(panel, [bar, html.Span(words)])
+
+
+def waiting(scene: Scene, panel: Panel) -> list[Any]:
+    """For a method that no part can be asked of. Its worker cannot be stopped, which a person may
+    know."""
+    said = (
+        "Not waited for. The worker finishes what it has begun; others are answered after that."
+        if panel.is_cancelled
+        else "This method comes as a whole. Cancel ends the wait, not the worker's work."
+    )
+    bar = [] if panel.is_cancelled else [html.Progress(**{"aria-label": "under way"})]
+    return [bare_photo(scene.view.photo or ""), _under_way(panel, bar), hint(said)]
+
+
+def _under_way(panel: Panel, told: list[Any]) -> html.Div:
+    """Either Cancel and the clock that asks for what comes next, or a way on."""
+    if panel.is_cancelled:
         button = html.Button("Go on", id=panel.id("retry"), n_clicks=0, className="button")
         going = []
     else:
         button = html.Button("Cancel", id=panel.id("cancel"), n_clicks=0, className="button")
         going = [dcc.Interval(id=panel.id("more"), interval=NEXT_MS, max_intervals=1)]
-    return html.Div(
-        [
-            html.Progress(value=str(done), max=str(of), **{"aria-label": "done"}),
-            html.Span(f"{share}{', stopped' if panel.cancelled else ''}"),
-            button,
-            dcc.Store(id=panel.id("done"), data=done),
-            *going,
-        ],
-        className="progress",
-        role="status",
-    )
+    return html.Div([*told, button, *going], className="progress", role="status")
 
 
 def copies(settings: Settings, dashboard: str, scene: Scene, entry: Entry) -> html.Div:
     """The call as text; `dashboard` is our own address, where the photo is fetched."""
     view = scene.view
-    request = explain_request(view, entry)
+    request = explain_request(scene, entry)
     call = settings, dashboard, view.models[0], view.photo or "", request
     made = (("Copy as curl", as_curl(*call)), ("Copy as Python", as_python(*call)))
     return html.Div(

@@ -1,60 +1,70 @@
-"""The page Explore: a layer's channels on one photo, and how the photo changes on its way."""
+"""The page Explore: a layer's channels on one photo, and the way there through the network."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
+import dash_mantine_components as dmc
 from dash import dcc, html
 
 from servelens.client import Result
-from servelens.client.colours import Scale
+from servelens_dashboard.components.facts import fact_table
 from servelens_dashboard.components.graph import graph, numbers
 from servelens_dashboard.components.layers import layer_tree
 from servelens_dashboard.components.notice import hint
-from servelens_dashboard.components.photo import photo_graph, photo_src, picture_graph
-from servelens_dashboard.figures import depth, heat
+from servelens_dashboard.components.photo import bare_photo, picture_graph
+from servelens_dashboard.components.saving import saving
+from servelens_dashboard.figures import network
 from servelens_dashboard.figures.atlas import Atlas
 from servelens_dashboard.figures.atlas import draw as draw_atlas
 from servelens_dashboard.figures.atlas import tell as tell_atlas
+from servelens_dashboard.figures.grid import Grid
 from servelens_dashboard.figures.look import Theme, number
-from servelens_dashboard.figures.maps import plane
-from servelens_dashboard.lens import Lens, looked_at
-from servelens_dashboard.scene import Scene
-from servelens_dashboard.url_state import OWN, SHARED, View
+from servelens_dashboard.lens import Lens
+from servelens_dashboard.questions import MOST_CHANNELS, SORTS, USUAL_SORT
+from servelens_dashboard.scene import MAP, Scene
+from servelens_dashboard.url_state import OWN, SHARED, View, parse
+from servelens_dashboard.views.channel import channel_view
 from servelens_dashboard.views.side import side
 
-MOST_CHANNELS = 64
-SORTS = {"activation": "strongest first", "variance": "most varied first", "random": "at random"}
-USUAL_SORT = next(iter(SORTS))
+SCALES = {OWN: "each on its own scale", SHARED: "all on one scale"}
+
+# What the parts of the page are drawn from.
+LAYER_ASK, CHANNEL_ASK, UNIT_ASK, WHOLE_ASK = "layer-ask", "channel-ask", "unit-ask", "whole-ask"
+PREDICTIONS_ASK = "predictions-ask"
+# Of some of them the view without what is nothing to them.
+NARROWED: Mapping[str, Callable[[View], View]] = {
+    CHANNEL_ASK: lambda view: view.but(place=None, out=False),
+    UNIT_ASK: lambda view: view.but(out=False),
+    PREDICTIONS_ASK: lambda view: view,
+}
 
 
 def page(scene: Scene, lens: Lens, pulse: str) -> list[html.Div]:
-    ask = {"href": scene.view.href, "pulse": pulse}
     return [
         side(scene, lens, layer_tree(scene.capability, scene.view)),
-        html.Div(_stage(scene, ask), className="stage"),
-        html.Div(_right(scene, ask), className="right"),
+        html.Div(_stage(scene, pulse), className="stage"),
+        html.Div(_right(scene, pulse), className="right"),
     ]
 
 
-def atlas_request(scene: Scene) -> dict[str, Any]:
-    wanted = {
-        "layers": [scene.view.layer],
-        "channels": MOST_CHANNELS,
-        "sort_by": scene.view.sort_by or USUAL_SORT,
-    }
-    return {"activations": wanted, "top_k": 1}
+def stays(href: str, view: View) -> bool:
+    """Whether the page at this address is that of the view, but for the channel: what is of it is
+    drawn anew then, each part in its place."""
+    address = urlsplit(href)
+    return parse(address.path, address.query).at_channel(None) == view.at_channel(None)
 
 
-def channel_request(scene: Scene) -> dict[str, Any]:
-    """By itself, for it may be none of the atlas's."""
-    wanted = {
-        "layers": [scene.view.layer],
-        "channels": [scene.view.channel],
-        "statistics": False,
-    }
-    return {"activations": wanted, "top_k": 1}
+def network_body(scene: Scene, theme: Theme) -> list[Any]:
+    twin = network.tell(scene.capability)
+    figure = network.draw(scene.capability, scene.view.layer, theme)
+    width = f"{network.width(scene.capability)}px"
+    drawn = html.Div(
+        graph(figure, twin, "network-graph", minWidth=width), className="sideways", tabIndex=0
+    )
+    return [drawn, numbers(twin)]
 
 
 def atlas_body(scene: Scene, result: Result, theme: Theme) -> list[Any]:
@@ -69,6 +79,7 @@ def atlas_body(scene: Scene, result: Result, theme: Theme) -> list[Any]:
         picture_graph(figure, twin, height / width, {"heat": "atlas"}),
         html.P(twin.caption, className="hint"),
         numbers(twin),
+        saving(scene.view, "atlas"),
     ]
 
 
@@ -79,78 +90,74 @@ def atlas_of(scene: Scene, result: Result) -> Atlas:
     return Atlas.of(shown.to_numpy(), channels, shared=scene.view.scale != OWN)
 
 
-def channel_body(scene: Scene, result: Result, theme: Theme) -> list[Any]:
-    shown = result.activations[0]
-    if shown.maps is None:
-        return [html.P(shown.why_nothing, className="notice", role="alert")]
-    values = plane(shown.maps[0])
-    scale = Scale.of(values, signed=False)
-    photo = photo_src(scene.view.photo or "")
-    seen = looked_at(result)
-    figure = heat.draw(photo, seen, values, scale, theme=theme)
-    twin = heat.tell(values, scale, f"channel {scene.view.channel} of {shown.layer}")
-    close = dcc.Link("close", href=scene.view.but(channel=None).href, className="remove")
-    return [
-        html.Div([html.H2(f"Channel {scene.view.channel}"), close], className="title"),
-        html.Div(
-            photo_graph(figure, twin, seen, {"heat": "channel"}),
-            className="one-channel",
-        ),
-        html.P(twin.caption, className="hint"),
-        numbers(twin),
-    ]
+def _ask(view: View, pulse: str) -> dict[str, str]:
+    return {"href": view.href, "pulse": pulse}
 
 
-def depth_body(scene: Scene, result: Result, theme: Theme) -> list[Any]:
-    models = {scene.version.name: result.activations}
-    twin = depth.tell(models)
-    figure = depth.draw(models, chosen=scene.view.layer, theme=theme)
-    return [graph(figure, twin, "depth"), html.P(twin.caption, className="hint"), numbers(twin)]
+def whole_ask(view: View, pulse: str) -> dict[str, Any]:
+    """With what it comes to for others; assets/asks.js passes on what is news to them."""
+    narrowed = {name: of(view).href for name, of in NARROWED.items()}
+    return {**_ask(view, pulse), "narrowed": narrowed}
 
 
-def _stage(scene: Scene, ask: Mapping[str, str]) -> list[Any]:
+def _stage(scene: Scene, pulse: str) -> list[Any]:
     view = scene.view
     if view.photo is None:
         return [hint("Drop an image here, paste one, or choose a file.")]
     if view.layer is None:
-        return [hint("This model has no layer with a map to look at.")]
+        predictions = dcc.Store(id=PREDICTIONS_ASK, data=_ask(view, pulse))
+        return [hint("This model has no layer with a map to look at."), predictions]
     return [
+        html.Div(id="network"),
         html.Div([html.H2(view.layer), _choices(view)], className="title"),
-        html.Div(id="atlas", className="atlas"),
-        html.Div(id="channel"),
-        dcc.Store(id="explore-ask", data=ask),
+        html.Div(_room(scene), id="atlas", className="atlas"),
+        channel_view(view),
+        dcc.Store(id=LAYER_ASK, data=_ask(view.at_channel(None), pulse)),
+        *(dcc.Store(id=name, data=_ask(of(view), pulse)) for name, of in NARROWED.items()),
+        dcc.Store(id=WHOLE_ASK, data=whole_ask(view, pulse)),
     ]
+
+
+def _room(scene: Scene) -> html.Div | None:
+    """As high as the atlas will be, so that what is below it stays where it is."""
+    if scene.layer is None or len(scene.layer["shape"] or ()) != MAP:
+        return None
+    count, *sides = scene.layer["shape"]
+    width, height = Grid.of((min(count, MOST_CHANNELS), *sides), count - 1).size
+    return html.Div(className="room", style={"aspectRatio": f"{width} / {height}"})
 
 
 def _choices(view: View) -> html.Div:
     """How the atlas is sorted and scaled."""
-    sort = view.sort_by or USUAL_SORT
-    scales = ((SHARED, "one scale"), (OWN, "each its own"))
+    choices = (
+        ("sort", "Order of the channels", SORTS, view.sort_by or USUAL_SORT),
+        ("scale", "Scale of the colours", SCALES, view.scale),
+    )
     return html.Div(
         [
-            *(_choice(text, view.but(sort_by=name), name == sort) for name, text in SORTS.items()),
-            html.Span("·", **{"aria-hidden": "true"}),
-            *(_choice(text, view.but(scale=name), name == view.scale) for name, text in scales),
+            dmc.Select(
+                id=name,
+                data=[{"value": value, "label": label} for value, label in words.items()],
+                value=chosen,
+                allowDeselect=False,
+                size="xs",
+                attributes={"input": {"aria-label": title}},
+            )
+            for name, title, words, chosen in choices
         ],
         className="scales",
     )
 
 
-def _choice(text: str, view: View, here: bool) -> dcc.Link:
-    return dcc.Link(text, href=view.href, className="here" if here else "")
-
-
-def _right(scene: Scene, ask: Mapping[str, str]) -> list[Any]:
-    layers = {layer["name"]: layer for layer in scene.capability["layers"]}
-    layer = layers.get(scene.view.layer or "")
+def _right(scene: Scene, pulse: str) -> list[Any]:
+    layer, photo = scene.layer, scene.view.photo
     return [
         html.Div(id="predictions"),
-        dcc.Store(id="predictions-ask", data=ask),
         html.H2("The layer") if layer else None,
         _facts(layer) if layer else None,
         html.Div(id="statistics"),
         html.H2("On the way through the network"),
-        html.Div(id="progression"),
+        html.Div(bare_photo(photo) if photo else None, id="journey"),
     ]
 
 
@@ -158,7 +165,7 @@ def statistics_body(result: Result) -> Any:
     told = result.activations[0].statistics
     if told is None:
         return []
-    return _table(
+    return fact_table(
         {
             "mean": number(told.mean),
             "deviation": number(told.std),
@@ -175,7 +182,7 @@ def _facts(layer: Mapping[str, Any]) -> html.Table:
     seen = "not known"
     if field:
         seen = "all of the input" if field["whole"] else " × ".join(map(str, field["size"]))
-    return _table(
+    return fact_table(
         {
             "kind": layer["type"],
             "output": " × ".join(map(str, layer["shape"] or ())) or "not known",
@@ -183,8 +190,3 @@ def _facts(layer: Mapping[str, Any]) -> html.Table:
             "each number sees": seen,
         }
     )
-
-
-def _table(facts: Mapping[str, str]) -> html.Table:
-    rows = [html.Tr([html.Th(name, scope="row"), html.Td(text)]) for name, text in facts.items()]
-    return html.Table(html.Tbody(rows), className="facts")

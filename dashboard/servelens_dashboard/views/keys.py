@@ -9,6 +9,8 @@ KEYS = (
     ("Shift and a click", "set a class against the present one"),
     ("[ and ]", "fade the map, or bring it out"),
     ("↑ and ↓", "the layer before, the layer after"),
+    ("← and →", "the channel before, the channel after"),
+    ("p", "play through the network, or stop"),
     ("c", "copy a link to what is shown"),
     ("?", "this list; Escape closes it"),
 )

@@ -20,7 +20,7 @@ def side(scene: Scene, lens: Lens, *more: Any, chooser: Any = None) -> html.Div:
         [
             _model_choice(scene) if chooser is None else chooser,
             html.Div(_photo(view), className="brought"),
-            html.Div(_samples(view, lens), className="samples"),
+            html.Div(samples(view, lens), id="samples", className="samples"),
             *more,
         ],
         className="side",
@@ -55,7 +55,7 @@ def _photo(view: View) -> list[Any]:
     ]
 
 
-def _samples(view: View, lens: Lens) -> list[dcc.Link]:
+def samples(view: View, lens: Lens) -> list[dcc.Link]:
     return [
         dcc.Link(
             html.Img(src=photo_src(name), alt=sample.title),

@@ -14,9 +14,10 @@ from servelens.client.pictures import data_url
 from servelens.client.results import Activation, Prediction, Result, Showable
 
 LONGEST = 224
-VOID = ("br", "img")
+VOID = ("br", "img", "meta")
 ROW = "display:flex;flex-wrap:wrap;gap:12px;align-items:flex-start"
-FIGURE = "margin:8px 0;max-width:260px"
+FIGURE = "margin:8px 0;max-width:{}px"
+ROOM = 36
 STATISTICS = ("mean", "std", "min", "max", "sparsity", "active_channels", "dead_channels")
 
 
@@ -26,7 +27,7 @@ class Markup(str):
     __slots__ = ()
 
 
-def element(name: str, *parts: str, **attributes: str) -> Markup:
+def element(name: str, /, *parts: str, **attributes: str) -> Markup:
     """Parts that are no Markup are text, and so are attributes."""
     inner = "".join(part if isinstance(part, Markup) else html.escape(part) for part in parts)
     given = "".join(f' {key}="{html.escape(value)}"' for key, value in attributes.items())
@@ -34,30 +35,32 @@ def element(name: str, *parts: str, **attributes: str) -> Markup:
     return Markup(f"<{name}{given}>{inner}{end}")
 
 
-def show(result: Showable) -> Markup:
-    return element("div", *_parts(result))
+def show(result: Showable, longest: int = LONGEST) -> Markup:
+    """Pictures have at most so many pixels on their longer side."""
+    return element("div", *_parts(result, longest))
 
 
-def _parts(result: Showable) -> Iterator[Markup]:
+def _parts(result: Showable, longest: int) -> Iterator[Markup]:
     if isinstance(result, Result):
         yield element("p", element("b", result.title), f" {_provenance(result)}")
         yield from (element("p", problem.message) for problem in result.problems or ())
         if result.predictions:
             yield _predictions(result.predictions)
-    figures = (_figure(panel) for panel in panels(result, LONGEST))
+    figures = (_figure(panel, longest + ROOM) for panel in panels(result, longest))
     yield element("div", *figures, style=ROW)
     layers = [entry for entry in result.entries if isinstance(entry, Activation)]
     if any(layer.statistics for layer in layers):
         yield _statistics(layers)
 
 
-def _figure(panel: Panel) -> Markup:
+def _figure(panel: Panel, width: int) -> Markup:
     said = element("figcaption", element("b", panel.title), element("br"), panel.caption)
+    style = FIGURE.format(width)
     if panel.picture is None:
-        return element("figure", said, style=FIGURE)
+        return element("figure", said, style=style)
     words = f"{panel.title}: {panel.caption}"
     drawn = element("img", src=data_url(panel.picture), alt=words, style="max-width:100%")
-    return element("figure", drawn, said, style=FIGURE)
+    return element("figure", drawn, said, style=style)
 
 
 def _provenance(result: Result) -> str:
@@ -69,7 +72,7 @@ def _provenance(result: Result) -> str:
 def _predictions(predictions: Iterable[Prediction]) -> Markup:
     head = ("class", "label", "probability", "logit")
     rows = ((str(p.index), p.label, f"{p.probability:.2%}", f"{p.logit:.3g}") for p in predictions)
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _statistics(layers: Iterable[Activation]) -> Markup:
@@ -83,10 +86,10 @@ def _statistics(layers: Iterable[Activation]) -> Markup:
         if layer.statistics is not None
     )
     names = (name.replace("_", " ") for name in STATISTICS)
-    return _table(("layer", "shape", *names), rows)
+    return table(("layer", "shape", *names), rows)
 
 
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Markup:
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Markup:
     top = element("tr", *(element("th", name, scope="col") for name in head))
     body = [element("tr", *(element("td", cell) for cell in row)) for row in rows]
     return element("table", element("thead", top), element("tbody", *body))

@@ -1,7 +1,8 @@
 """Results as files. Each says where it comes from, and is there whole or not at all.
 
 What a file says of itself is a manifest: `schema_version`, what made it, the request and the
-answer. The tensors lie in the same file, but for a .png, which has their pictures.
+answer; of several results in one file, one after the other. The tensors lie in the same file, but
+for a .png and a .html, which have their pictures.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,10 @@ from PIL import Image, PngImagePlugin
 from servelens import __version__, codec
 from servelens.client.errors import NothingToShow, NotSaved
 from servelens.client.extra import needs
-from servelens.client.panels import Panel, panels
+from servelens.client.panels import panels
 from servelens.client.pictures import sheet
 from servelens.client.reading import as_read
+from servelens.client.report import report
 from servelens.client.results import Result, Showable
 from servelens.protocol import to_wire
 
@@ -46,14 +48,30 @@ def save(result: Showable, path: Path) -> Path:
     return path
 
 
-def manifest(result: Showable) -> dict[str, Any]:
-    """Where the result comes from, and the result itself with its tensors as arrays."""
-    origin = result.origin
-    photo = None if origin is None else origin.photo
+def manifest(*results: Showable) -> dict[str, Any]:
+    """Where results come from, and the results themselves with their tensors as arrays."""
+    if len(results) == 1:
+        return {**_made(results), **_told(results[0])}
+    told = [{"title": result.title, **_told(result)} for result in results]
+    return {**_made(results), "results": told}
+
+
+def _made(results: Sequence[Showable]) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "made_by": f"servelens {__version__}",
-        "title": result.title,
+        "title": _title(results),
+    }
+
+
+def _title(results: Sequence[Showable]) -> str:
+    return ", ".join(result.title for result in results)
+
+
+def _told(result: Showable) -> dict[str, Any]:
+    origin = result.origin
+    photo = None if origin is None else origin.photo
+    return {
         "photo": None if photo is None else _digest(photo),
         "asked": to_wire(origin.asked) if origin else {},
         "model": to_wire(origin.model) if origin else None,
@@ -62,27 +80,27 @@ def manifest(result: Showable) -> dict[str, Any]:
     }
 
 
-def _npz(result: Showable) -> bytes:
-    return codec.write_npz(*codec.pack_npz(manifest(result), DTYPE))
+def _npz(*results: Showable) -> bytes:
+    return codec.write_npz(*codec.pack_npz(manifest(*results), DTYPE))
 
 
-def _json(result: Showable) -> bytes:
-    return codec.write_json(codec.pack_json(manifest(result), DTYPE))
+def _json(*results: Showable) -> bytes:
+    return codec.write_json(codec.pack_json(manifest(*results), DTYPE))
 
 
-def _safetensors(result: Showable) -> bytes:
+def _safetensors(*results: Showable) -> bytes:
     with needs("safetensors", ".safetensors files"):
         from safetensors.numpy import save as encode
-    packed, arrays = codec.pack_npz(manifest(result), DTYPE)
+    packed, arrays = codec.pack_npz(manifest(*results), DTYPE)
     return encode(arrays, metadata={"servelens": codec.write_json(packed).decode("utf-8")})
 
 
-def _png(result: Showable) -> bytes:
-    drawn = [panel for panel in panels(result, LONGEST) if panel.picture is not None]
-    if not drawn:
-        raise NothingToShow(f"{result.title}: there is nothing to draw")
-    packed, _ = codec.pack_npz(manifest(result), DTYPE)
-    tiles = [(panel.picture, f"{panel.title}\n{panel.caption}") for panel in drawn if panel.picture]
+def _png(*results: Showable) -> bytes:
+    shown = [panel for result in results for panel in panels(result, LONGEST)]
+    tiles = [(panel.picture, f"{panel.title}\n{panel.caption}") for panel in shown if panel.picture]
+    if not tiles:
+        raise NothingToShow(f"{_title(results)}: there is nothing to draw")
+    packed, _ = codec.pack_npz(manifest(*results), DTYPE)
     whole = tiles[0][0] if len(tiles) == 1 else sheet(tiles)
     return _png_bytes(whole, packed)
 
@@ -98,11 +116,13 @@ def _png_bytes(picture: Image.Image, about: Mapping[str, Any]) -> bytes:
     return file.getvalue()
 
 
-FORMATS: Mapping[str, Callable[[Showable], bytes]] = {
+# What each makes of one result, or of several that belong together.
+FORMATS: Mapping[str, Callable[..., bytes]] = {
     ".npz": _npz,
     ".safetensors": _safetensors,
     ".json": _json,
     ".png": _png,
+    ".html": report,
 }
 
 
@@ -112,7 +132,8 @@ def _save_folder(result: Showable, folder: Path) -> Path:
     files = {TENSORS: codec.write_npz(packed, arrays)}
     for number, panel in enumerate(panels(result, LONGEST)):
         if panel.picture is not None:
-            files[_picture_name(number, panel)] = _png_bytes(panel.picture, packed)
+            name = f"{number:02}-{harmless(panel.title)}.png"
+            files[name] = _png_bytes(panel.picture, packed)
     told = {name: {"bytes": len(body), "sha256": _digest(body)} for name, body in files.items()}
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -124,10 +145,9 @@ def _save_folder(result: Showable, folder: Path) -> Path:
     return folder
 
 
-def _picture_name(number: int, panel: Panel) -> str:
-    """Of a title that a server may have chosen only what is harmless in a file's name."""
-    words = re.sub(r"[^A-Za-z0-9.]+", "-", panel.title).strip("-.")[:60]
-    return f"{number:02}-{words}.png"
+def harmless(words: str, longest: int = 60) -> str:
+    """Of names that others may have chosen, what can do no harm in a file's name."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", words).strip("-.")[:longest]
 
 
 def write_whole(path: Path, body: bytes) -> None:

@@ -105,7 +105,7 @@ KEYS: Tuple[Key, ...] = (
         "evidence on each map; true keeps to 100 images a map, full makes every check",
     ),
     Key("mask", Png(), None, "where the true cause is known to be; black is elsewhere"),
-    Key("part", PART, None, "a share of a perturbation method's work, to be added up"),
+    Key("part", PART, None, "a share of a method's work, to be added up"),
     Key("render", Flag(), False, "a ready-made picture with each map, laid over the photo"),
 )
 KEY_BY_NAME: Mapping[str, Key] = {key.name: key for key in KEYS}

@@ -18,6 +18,7 @@ from servelens.engine.kit.tallies import (
     Effects,
     LayerPathSum,
     MeanGradient,
+    one_weight,
     over_colours,
 )
 
@@ -48,6 +49,7 @@ __all__ = [
     "attribution",
     "baseline_of",
     "baseline_param",
+    "one_weight",
     "over_colours",
     "propagation_of",
 ]

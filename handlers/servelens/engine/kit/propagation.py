@@ -15,7 +15,7 @@ from torch import nn
 
 from servelens.engine.kit.maps import Map
 from servelens.engine.kit.series import Ends, Samples, Series, Shot, Source, Tally
-from servelens.engine.kit.tallies import over_colours
+from servelens.engine.kit.tallies import one_weight, over_colours
 from servelens.engine.relevance import Relevance
 
 
@@ -61,6 +61,11 @@ class MeanRelevance(Tally):
         self._total += shot.relevance.sum(0)
         self._scores += float(shot.scores.double().sum())
         self._count += len(shot.indices)
+
+    def share(self) -> Map:
+        delta = float(self._total.double().sum()) - self._scores
+        values = over_colours(self._total, self.params)
+        return Map(values, signed=True, weight=one_weight(self._count), delta=delta)
 
     def map(self) -> Map:
         values = self._total / self._count

@@ -28,6 +28,9 @@ class MeanGradient(Tally):
         self._total += self.each(shot.input_gradient).sum(0)
         self._count += len(shot.indices)
 
+    def share(self) -> Map:
+        return Map(over_colours(self._total, self.params), self.signed, one_weight(self._count))
+
     def map(self) -> Map:
         return Map(over_colours(self._total / self._count, self.params), self.signed)
 
@@ -50,7 +53,9 @@ class Effects(Tally):
         self._sums = Map(values, signed=True, weight=weight)
 
     def share(self) -> Map:
-        assert self._sums is not None
+        if self._sums is None:
+            nothing = torch.zeros(self.source.input.shape[1:], dtype=torch.float64)
+            return Map(nothing, signed=True, weight=one_weight(0))
         return self._sums
 
     def map(self) -> Map:
@@ -76,19 +81,25 @@ class ChannelScores(Tally):
         self._done.extend(shot.indices)
         self._scores.append(shot.scores)
 
-    def map(self) -> Map:
+    def sum(self) -> torch.Tensor:
+        """Of the channels that were added, each by its weight."""
         assert self.source.activation is not None
-        weights = self.weights(torch.cat(self._scores))
         channels = self.source.activation[self._done]
-        return Map((weights[:, None, None] * channels).sum(dim=0).relu(), signed=False)
+        scores = torch.cat(self._scores) if self._scores else channels.new_zeros(0)
+        return (self.weights(scores)[:, None, None] * channels).sum(dim=0)
+
+    def map(self) -> Map:
+        return Map(self.sum().relu(), signed=False)
 
 
 class LayerPathSum(Tally):
-    """A sum over the steps of a path of what the explained layer gave in each."""
+    """A sum over the steps of a path of what the explained layer gave in each. Where a step tells
+    of itself alone, shares of the path add up."""
 
     def __init__(self, source: Source, samples: Any, ends: Ends, params: Mapping[str, Any]) -> None:
         super().__init__(source, samples, ends, params)
         self._total: Optional[torch.Tensor] = None
+        self._way = 0.0
 
     def step(self, shot: Shot) -> torch.Tensor:
         """What these images add, [channels, height, width]."""
@@ -97,10 +108,21 @@ class LayerPathSum(Tally):
     def add(self, shot: Shot) -> None:
         added = self.step(shot)
         self._total = added if self._total is None else self._total + added
+        self._way += sum(self.samples.weights[index] for index in shot.indices)
+
+    def share(self) -> Map:
+        """Before the first step it is a single 0, for how large the layer's map is nobody knows."""
+        total = torch.zeros(1, 1) if self._total is None else self._total.sum(dim=0)
+        return Map(total, signed=True, weight=one_weight(self._way))
 
     def map(self) -> Map:
         assert self._total is not None
         return Map(self._total.sum(dim=0), signed=True)
+
+
+def one_weight(number: float) -> torch.Tensor:
+    """What a share of the work counts, the same all over its map."""
+    return torch.full((1, 1), float(number), dtype=torch.float64)
 
 
 def over_colours(values: torch.Tensor, params: Mapping[str, Any]) -> torch.Tensor:

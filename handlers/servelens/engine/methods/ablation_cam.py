@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from servelens.engine.kit import ChannelScores, attribution
+from servelens.engine.kit import ChannelScores, Map, attribution, one_weight
 from servelens.engine.series.channels import RUN_WITHOUT_CHANNELS
 
 
@@ -16,6 +16,7 @@ from servelens.engine.series.channels import RUN_WITHOUT_CHANNELS
     signed=False,
     series=RUN_WITHOUT_CHANNELS,
     needs_layer_map=True,
+    comes_in_parts=True,
     paper="https://doi.org/10.1109/WACV45572.2020.9093360",
 )
 class AblationCam(ChannelScores):
@@ -28,3 +29,9 @@ class AblationCam(ChannelScores):
     def weights(self, scores: torch.Tensor) -> torch.Tensor:
         whole = self.ends.whole
         return (whole - scores) / (abs(whole) or 1.0)
+
+    def share(self) -> Map:
+        """Before the ReLU, which is of the whole sum."""
+        assert self.source.activation is not None
+        done = len(self._done) / len(self.source.activation)
+        return Map(self.sum(), signed=False, weight=one_weight(done))

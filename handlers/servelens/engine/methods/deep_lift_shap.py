@@ -13,6 +13,7 @@ from servelens.engine.series.unrolled import NOISY_BASELINES
     scope="input",
     signed=True,
     series=NOISY_BASELINES,
+    comes_in_parts=True,
     complete=True,
     params=(PER_CHANNEL,),
     paper="https://arxiv.org/abs/1705.07874",

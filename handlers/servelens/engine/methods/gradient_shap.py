@@ -15,6 +15,7 @@ from servelens.engine.kit import (
     Source,
     Tally,
     attribution,
+    one_weight,
     over_colours,
 )
 from servelens.engine.series.noisy_path import NOISY_PATH, NoisyPathSamples
@@ -28,6 +29,7 @@ from servelens.engine.series.noisy_path import NOISY_PATH, NoisyPathSamples
     signed=True,
     series=NOISY_PATH,
     reads_each=Reads.INPUT_GRADIENT,
+    comes_in_parts=True,
     params=(PER_CHANNEL,),
     paper="https://arxiv.org/abs/1705.07874",
 )
@@ -51,6 +53,10 @@ class GradientShap(Tally):
         assert shot.input_gradient is not None
         self._total += (shot.input_gradient * self.samples.ways(shot.indices)).sum(0)
         self._count += len(shot.indices)
+
+    def share(self) -> Map:
+        values = over_colours(self._total, self.params)
+        return Map(values, signed=True, weight=one_weight(self._count))
 
     def map(self) -> Map:
         return Map(over_colours(self._total / self._count, self.params), signed=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import Any, Mapping, Optional
 
 import torch
 
@@ -15,6 +15,7 @@ from servelens.engine.kit import (
     Source,
     Tally,
     attribution,
+    one_weight,
     over_colours,
 )
 from servelens.engine.series.path import PATH, PathSamples
@@ -28,6 +29,7 @@ from servelens.engine.series.path import PATH, PathSamples
     signed=True,
     series=PATH,
     reads_each=Reads.INPUT_GRADIENT,
+    comes_in_parts=True,
     complete=True,
     params=(PER_CHANNEL,),
     paper="https://arxiv.org/abs/1703.01365",
@@ -47,14 +49,23 @@ class IntegratedGradients(Tally):
     ) -> None:
         super().__init__(source, samples, ends, params)
         self._integral = torch.zeros_like(source.input)
+        self._way = 0.0
 
     def add(self, shot: Shot) -> None:
         assert shot.input_gradient is not None
         weights = self.samples.at(self.samples.weights, shot.indices, 4)
         self._integral += (shot.input_gradient * weights).sum(0)
+        self._way += sum(self.samples.weights[index] for index in shot.indices)
+
+    def share(self) -> Map:
+        return self._upto(self._way, one_weight(self._way))
 
     def map(self) -> Map:
+        return self._upto(1.0, None)
+
+    def _upto(self, way: float, weight: Optional[torch.Tensor]) -> Map:
+        """So much of the way, which has so much of the change to add up to."""
         values = self._integral * self.samples.way
         assert self.ends.empty is not None
-        delta = float(values.double().sum()) - (self.ends.whole - self.ends.empty)
-        return Map(over_colours(values, self.params), signed=True, delta=delta)
+        delta = float(values.double().sum()) - way * (self.ends.whole - self.ends.empty)
+        return Map(over_colours(values, self.params), signed=True, weight=weight, delta=delta)

@@ -17,6 +17,7 @@ from servelens.engine.series.path import PATH, PathSamples
     series=PATH,
     reads_each=Reads.LAYER_GRADIENT,
     needs_layer_map=True,
+    comes_in_parts=True,
     paper="https://arxiv.org/abs/1802.03788",
 )
 class InternalInfluence(LayerPathSum):

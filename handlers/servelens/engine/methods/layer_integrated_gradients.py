@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from servelens.engine.kit import LayerPathSum, Map, Reads, Shot, attribution
@@ -17,6 +19,7 @@ from servelens.engine.series.layer_path import LAYER_PATH, LayerPathSamples
     series=LAYER_PATH,
     reads_each=Reads.LAYER_GRADIENT,
     needs_layer_map=True,
+    comes_in_parts=True,
     complete=True,
     paper="https://arxiv.org/abs/1703.01365",
 )
@@ -37,8 +40,14 @@ class LayerIntegratedGradients(LayerPathSum):
         weights = self.samples.at(self.samples.weights, shot.indices, gradient.dim())
         return (gradient * weights).sum(dim=0) * self.samples.layer_way
 
+    def share(self) -> Map:
+        return self._missing(super().share(), self._way)
+
     def map(self) -> Map:
-        found = super().map()
+        return self._missing(super().map(), 1.0)
+
+    def _missing(self, found: Map, way: float) -> Map:
+        """The same with by how much it misses what so much of the way has to add up to."""
         assert self.ends.empty is not None
-        delta = float(found.values.double().sum()) - (self.ends.whole - self.ends.empty)
-        return Map(found.values, found.signed, delta=delta)
+        delta = float(found.values.double().sum()) - way * (self.ends.whole - self.ends.empty)
+        return replace(found, delta=delta)

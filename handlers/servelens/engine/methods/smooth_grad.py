@@ -14,6 +14,7 @@ from servelens.engine.series.noise import NOISE
     signed=True,
     series=NOISE,
     reads_each=Reads.INPUT_GRADIENT,
+    comes_in_parts=True,
     params=(PER_CHANNEL,),
     paper="https://arxiv.org/abs/1706.03825",
 )

@@ -16,6 +16,7 @@ from servelens.engine.series.noise import NOISE
     signed=False,
     series=NOISE,
     reads_each=Reads.INPUT_GRADIENT,
+    comes_in_parts=True,
     params=(PER_CHANNEL,),
     paper="https://arxiv.org/abs/1806.10758",
 )

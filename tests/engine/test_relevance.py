@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import warnings
 from typing import Any
 
@@ -11,20 +10,18 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-import torchvision
 from captum.attr import DeepLift
 from careless_nets import CarefulNet, CarelessNet
 from engine_fixtures.oracles import assert_close
 from engine_fixtures.sessions import seeded
-from engine_fixtures.watches import state_of
-from odd_nets import BatchStatisticsNet, GatedNet, InPlaceNet, PooledNet, SoftmaxFunctionNet
+from odd_nets import InPlaceNet, PooledNet, SoftmaxFunctionNet
+from summing_nets import ResidualNet, UnbiasedNet
 from tiny_net import TinyNet
 from torch import nn
 
 from servelens.engine.folder.card import OutputSpec
 from servelens.engine.head import Head
 from servelens.engine.relevance import deep_lift, lrp, weights_of
-from servelens.engine.soundness import judge_deep_lift, judge_lrp
 from servelens.engine.targets import Chosen, Classes
 from servelens.engine.unrolled import unroll
 
@@ -51,20 +48,6 @@ def scores(module: nn.Module, batch: torch.Tensor, weights: torch.Tensor = WEIGH
 
 
 # The rules by hand, in matrices.
-
-
-class ResidualNet(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(3, 4, 3, stride=2, padding=1)
-        self.second = nn.Conv2d(4, 4, 3, padding=1)
-        self.relu = nn.ReLU(inplace=True)
-        self.head = nn.Linear(64, 4)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.relu(self.first(x))
-        x = F.relu(self.second(x) + x)
-        return self.head(torch.flatten(x, 1))
 
 
 def matrix(layer: nn.Module, *shape: int) -> tuple[np.ndarray, np.ndarray]:
@@ -183,26 +166,6 @@ def test_without_biases_lrp_hands_out_the_whole_score():
         expected = scores(seeded(UnbiasedNet).double(), BATCH)
     assert torch.allclose(found.values.flatten(1).sum(dim=1), expected, rtol=1e-5)
     assert found.delta.abs().max() <= 1e-5 * expected.abs().max()
-
-
-class UnbiasedNet(nn.Module):
-    """A gate, three activations and a norm, all of which hand relevance on."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(3, 8, 3, padding=1, bias=False)
-        self.act = nn.ModuleList([nn.SiLU(), nn.Hardswish(), nn.GELU()])
-        self.gate = nn.Conv2d(8, 8, 1)
-        self.mix = nn.ModuleList(nn.Conv2d(8, 8, 3, padding=1, bias=False) for _ in range(3))
-        self.norm = nn.LayerNorm(8)
-        self.head = nn.Linear(8, 4, bias=False)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.conv(x)
-        for act, mix in zip(self.act, self.mix, strict=True):
-            x = mix(act(x)) + x
-        x = torch.sigmoid(self.gate(x.mean((2, 3), keepdim=True))) * x
-        return self.head(self.norm(x.mean((2, 3))))
 
 
 # Each rule adds up.
@@ -341,166 +304,3 @@ def test_what_is_explained_is_the_logit():
     squashed = unrolled(seeded(SoftmaxFunctionNet), for_lrp=False, head="softmax")
     answers = [deep_lift(m, BATCH, BASELINES, WEIGHTS).values for m in (plain, squashed)]
     assert torch.equal(*answers)
-
-
-# Everything is put back.
-
-
-class Raises(nn.Module):
-    """Fails in its n-th call."""
-
-    def __init__(self, inner: nn.Module, calls: int) -> None:
-        super().__init__()
-        self.inner, self.left = inner, calls
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        self.left -= 1
-        if self.left < 0:
-            raise ArithmeticError("a bad day")
-        return self.inner(x)
-
-
-def attributes(model: nn.Module) -> dict[str, set[str]]:
-    return {name: set(vars(module)) for name, module in model.named_modules()}
-
-
-def run_any(model: nn.Module, method: str) -> Any:
-    if method == "lrp":
-        return lrp(model, BATCH, WEIGHTS)
-    return deep_lift(model, BATCH, BASELINES, WEIGHTS)
-
-
-@pytest.mark.parametrize(
-    ("method", "calls", "fails"),
-    [
-        ("deep_lift", 0, True),
-        ("deep_lift", 1, False),
-        ("lrp", 0, True),
-        ("lrp", 1, True),
-        ("lrp", 2, False),
-    ],
-)
-def test_the_model_is_as_before_also_after_an_error_inside_it(method, calls, fails):
-    model = unrolled(seeded(CarelessNet), for_lrp=method == "lrp")
-    model.head = Raises(model.head, calls)
-    before, names = state_of(model), attributes(model)
-    raised = False
-    try:
-        run_any(model, method)
-    except ArithmeticError:
-        raised = True
-    assert raised == fails
-    assert state_of(model) == before
-    assert attributes(model) == names
-
-
-@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
-@pytest.mark.parametrize("method", ["deep_lift", "lrp"])
-def test_the_callers_mode_and_batch_neither_matter_nor_change(method, mode):
-    model = unrolled(seeded(CarelessNet), for_lrp=method == "lrp")
-    expected, batch = run_any(model, method), BATCH.clone()
-    with mode():
-        found = run_any(model, method)
-    assert torch.equal(found.values, expected.values)
-    assert not found.values.requires_grad and not found.delta.requires_grad
-    assert torch.equal(batch, BATCH) and not BATCH.requires_grad
-
-
-# What the preflight says.
-
-
-@pytest.mark.parametrize("kind", [ResidualNet, TinyNet, InPlaceNet, CarelessNet, UnbiasedNet])
-def test_sound_models_are_found_sound(kind):
-    net = seeded(kind)
-    assert judge_deep_lift(unrolled(net, for_lrp=False).float(), noise(1, 3, 8, 8).float()) is None
-    assert judge_lrp(unrolled(net, for_lrp=True).float(), noise(1, 3, 8, 8).float()) is None
-
-
-@pytest.mark.parametrize("kind", [GatedNet, BatchStatisticsNet])
-def test_a_model_that_deep_lift_does_not_add_up_on_is_told(kind):
-    reason = judge_deep_lift(unrolled(seeded(kind), for_lrp=False), noise(1, 3, 8, 8))
-    assert reason is not None
-    assert reason.startswith("deep_lift does not add up on this model: the relevance of a test")
-
-
-class Square(nn.Module):
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x * x
-
-
-class Untold(nn.Module):
-    """Adds what nobody is told of: a bias under another name."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.secret = nn.Parameter(torch.full((1,), 0.5))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.secret
-
-
-class Infinite(nn.Module):
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x / 0
-
-
-@pytest.mark.parametrize(
-    ("layer", "reason"),
-    [
-        (Square(), r"does not add up on this model: .* misses the score by 0\.88 times as much"),
-        (Untold(), "does not add up on this model: .* misses the score by"),
-        (Infinite(), "does not add up on this model: .* by inf times"),
-        (Raises(nn.Identity(), 2), "fails on this model: ArithmeticError: a bad day"),
-    ],
-    ids=["square", "untold", "infinite", "raises"],
-)
-def test_a_model_that_lrp_does_not_add_up_on_is_told(layer, reason):
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        net = nn.Sequential(nn.Conv2d(3, 2, 3), layer, nn.Flatten(), nn.Linear(72, 4))
-    given = judge_lrp(net.double().requires_grad_(False), noise(1, 3, 8, 8))
-    assert given is not None
-    assert re.match(f"lrp {reason}", given)
-
-
-FAMILIES = [
-    "resnet18",
-    "vgg16",
-    "mobilenet_v2",
-    "mobilenet_v3_small",
-    "densenet121",
-    "inception_v3",
-    "googlenet",
-    "efficientnet_b0",
-    "convnext_tiny",
-    "shufflenet_v2_x1_0",
-    "regnet_y_400mf",
-    "squeezenet1_1",
-]
-
-
-def lively(name: str, size: int) -> nn.Module:
-    """With biases, and norms that have seen noise: an untrained network's logits would hardly
-    depend on its input, and nothing could be told from their changes."""
-    quietly = {"init_weights": False} if name in ("inception_v3", "googlenet") else {}
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model: nn.Module = torchvision.models.get_model(name, **quietly).eval()
-        for module in model.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.train().momentum = 1.0
-            if isinstance(getattr(module, "bias", None), torch.Tensor):
-                nn.init.normal_(module.bias, std=0.1)
-        with torch.no_grad():
-            model(torch.randn(4, 3, size, size))
-    return model.eval()
-
-
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) for n in FAMILIES])
-def test_both_methods_add_up_on_torchvisions_families(name):
-    size = 160 if name == "inception_v3" else 96
-    model, example = lively(name, size), torch.randn(1, 3, size, size)
-    head = Head("logits", 1000)
-    assert judge_deep_lift(unroll(model, head, example, for_lrp=False), example) is None
-    if name != "inception_v3":  # so many layers of noise that float32 itself is off by 1e-5
-        assert judge_lrp(unroll(model, head, example, for_lrp=True), example) is None

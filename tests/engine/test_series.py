@@ -38,8 +38,24 @@ def test_parts_add_up_to_the_whole(method: str, of: int) -> None:
         document(tiny(), explain=method, part={"index": i, "of": of}).attributions[0]
         for i in range(of)
     ]
-    total = sum(part.map for part in parts) / sum(part.weight for part in parts)
-    assert np.abs(total - whole.map).max() <= 1e-6 * np.abs(whole.map).max()
+    weights = sum(part.weight for part in parts)
+    total = sum(part.map for part in parts) / weights
+    seen = total if whole.signed else np.maximum(total, 0)
+    assert np.abs(seen - whole.map).max() <= 1e-6 * np.abs(whole.map).max()
+    if whole.convergence_delta is not None:
+        missing = sum(part.convergence_delta for part in parts) / float(weights.sum())
+        assert missing == pytest.approx(
+            whole.convergence_delta, abs=1e-6 * float(np.abs(total).sum())
+        )
+
+
+@pytest.mark.parametrize("method", IN_PARTS)
+def test_a_share_without_any_image_adds_nothing(method: str) -> None:
+    answer = document(tiny(), explain=method, part={"index": 0, "of": 10_000})
+    (nothing,) = answer.attributions
+    assert nothing.problem is None
+    assert not nothing.map.any() and not nothing.weight.any()
+    assert answer.cost.backwards == 0
 
 
 def test_a_part_of_what_has_none_is_told_beside_the_others() -> None:

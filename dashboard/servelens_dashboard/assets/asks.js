@@ -1,0 +1,17 @@
+// From one channel to another: of what is looked at now, to each part what is news to it.
+(function () {
+  "use strict";
+
+  window.dash_clientside = window.dash_clientside || {};
+  window.dash_clientside.asks = {
+    narrow(whole, ...before) {
+      const names = window.dash_clientside.callback_context.outputs_list.map((one) => one.id);
+      return names.map((name, place) => {
+        const ask = { href: whole.narrowed[name], pulse: whole.pulse };
+        const known = before[place];
+        const same = known && known.href === ask.href && known.pulse === ask.pulse;
+        return same ? window.dash_clientside.no_update : ask;
+      });
+    },
+  };
+})();

@@ -1,0 +1,96 @@
+"""The way through the network: each layer's strongest channel, to be played, and its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import dcc, html
+
+from servelens.client import Activation, Result
+from servelens.client.colours import Scale
+from servelens_dashboard.components.graph import graph, numbers
+from servelens_dashboard.components.photo import barred, photo_graph, photo_src
+from servelens_dashboard.figures import depth, heat
+from servelens_dashboard.figures.look import Theme
+from servelens_dashboard.figures.maps import plane
+from servelens_dashboard.figures.twin import Twin
+from servelens_dashboard.lens import looked_at
+from servelens_dashboard.scene import Scene
+
+STEP_MS = 900
+
+
+def journey_body(scene: Scene, result: Result, theme: Theme) -> list[Any]:
+    models = {scene.version.name: result.activations}
+    twin = depth.tell(models)
+    figure = depth.draw(models, chosen=scene.view.layer, theme=theme)
+    return [
+        *_player(scene, result, theme),
+        graph(figure, twin, "depth"),
+        html.P(twin.caption, className="hint"),
+        numbers(twin),
+    ]
+
+
+def _player(scene: Scene, result: Result, theme: Theme) -> list[Any]:
+    """All frames are here from the start, so that playing asks the server for nothing."""
+    stops = [
+        shown for shown in result.activations if shown.maps is not None and shown.maps.ndim > 2
+    ]
+    if not stops:
+        return []
+    layers = [shown.layer for shown in stops]
+    start = layers.index(scene.view.layer) if scene.view.layer in layers else len(layers) - 1
+    frames = [_frame(scene, shown, result, theme) for shown in stops]
+    first, twin = frames[start], _tell(stops)
+    return [
+        photo_graph(first["figure"], twin, looked_at(result), {"heat": "journey"}),
+        html.P(first["words"], id="journey-words", className="hint", role="status"),
+        html.Div(
+            [
+                html.Button("Play", id="journey-play", className="button", n_clicks=0),
+                dmc.Slider(
+                    id="journey-step",
+                    min=0,
+                    max=max(1, len(stops) - 1),
+                    value=start,
+                    marks=[{"value": place} for place in range(len(stops))],
+                    label=None,
+                    thumbLabel="Depth",
+                    size="sm",
+                ),
+            ],
+            className="player",
+        ),
+        numbers(twin),
+        dcc.Store(id="journey-frames", data=frames),
+        dcc.Interval(id="journey-clock", interval=STEP_MS, disabled=True),
+    ]
+
+
+def _frame(scene: Scene, shown: Activation, result: Result, theme: Theme) -> dict[str, Any]:
+    """Each on its own scale: a deep layer's numbers are of another size than a first one's."""
+    values, channel = plane(shown.to_numpy()[0]), shown.channels[0].index
+    scale = Scale.of(values, signed=False)
+    photo = photo_src(scene.view.photo or "")
+    figure = heat.draw(photo, looked_at(result), values, scale, theme=theme)
+    words = f"{shown.layer}, channel {channel}: {scale.words()}"
+    return {"figure": barred(figure), "words": words}
+
+
+def _tell(stops: Sequence[Activation]) -> Twin:
+    first, last = stops[0].layer, stops[-1].layer
+    return Twin(
+        f"The strongest channel of each of {len(stops)} layers, from {first} to {last}.",
+        tuple(
+            {
+                "layer": shown.layer,
+                "channel": shown.channels[0].index,
+                "mean": shown.channels[0].mean,
+                "map": " × ".join(map(str, shown.to_numpy().shape[1:])),
+            }
+            for shown in stops
+        ),
+    )

@@ -1,0 +1,111 @@
+"""What goes wrong on the way, and is over without a reload; and what a person stops."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from servelens.local import Model, TorchServe
+
+SETTLED_MS = 2000
+# A worker that was killed is started anew after a pause, and loads its model.
+NEW_WORKER_MS = 90_000
+
+
+@pytest.fixture
+def unbroken(page: Page) -> Iterator[Page]:
+    """A page that is the same one at the end: nobody has loaded it anew."""
+    page.goto("/")
+    expect(sentence(page)).to_contain_text("of the evidence lies")
+    page.evaluate("window.sameAsBefore = true")
+    yield page
+    assert page.evaluate("window.sameAsBefore === true")
+
+
+def sentence(page: Page) -> Locator:
+    return page.locator(".sentence").first
+
+
+def explain(page: Page, label: str) -> None:
+    page.locator(".predictions").get_by_role("link", name=label, exact=True).click()
+
+
+def asked_from_now_on(page: Page, method: str) -> list[str]:
+    asked: list[str] = []
+    page.on("request", lambda r: asked.append(r.url) if method in (r.post_data or "") else None)
+    return asked
+
+
+def test_a_killed_worker_is_recovered_from(unbroken: Page, torchserve: TorchServe) -> None:
+    (worker,) = torchserve.client.describe("shapes-clean").workers
+    os.kill(worker.pid, signal.SIGKILL)
+    explain(unbroken, "triangle")
+    expect(sentence(unbroken)).to_have_text(re.compile("^triangle"), timeout=NEW_WORKER_MS)
+    explain(unbroken, "cross")
+    expect(sentence(unbroken)).to_have_text(re.compile("^cross"), timeout=NEW_WORKER_MS)
+    (other,) = torchserve.client.describe("shapes-clean").workers
+    assert other.pid != worker.pid
+
+
+def test_a_model_without_workers_says_so_until_it_has_some(
+    unbroken: Page, torchserve: TorchServe
+) -> None:
+    torchserve.client.scale("shapes-clean", 0)
+    expect(unbroken.get_by_role("alert").first).to_contain_text("has no worker that is ready")
+    expect(unbroken.locator("#health")).to_have_text("2 models, 1 without a worker")
+    torchserve.client.scale("shapes-clean", 1)
+    expect(sentence(unbroken)).to_contain_text("of the evidence lies", timeout=NEW_WORKER_MS)
+    expect(unbroken.locator("#health")).to_have_text("2 models")
+
+
+def test_an_unregistered_model_is_told_and_is_there_again(
+    page: Page, torchserve: TorchServe
+) -> None:
+    passing = Model("shapes-shortcut.mar", "passing", workers=1)
+    torchserve.register(passing)
+    page.goto("/?model=passing")
+    expect(sentence(page)).to_contain_text("of the evidence lies")
+    torchserve.client.unregister("passing")
+    told = page.get_by_role("alert").first
+    expect(told).to_contain_text("No model is registered as 'passing'")
+    expect(told).to_contain_text("shapes-clean")
+    torchserve.register(passing)
+    expect(sentence(page)).to_contain_text("of the evidence lies")
+    torchserve.client.unregister("passing")
+
+
+def test_a_cancelled_occlusion_asks_for_no_more_and_goes_on_from_there(page: Page) -> None:
+    page.goto("/?method=occlusion~stride=1~window=8")
+    panel = page.locator(".panel")
+    bar = panel.get_by_role("progressbar")
+    expect(bar).to_be_visible()
+    expect(sentence(page)).to_be_visible()
+    panel.get_by_role("button", name="Cancel").click()
+    expect(panel).to_contain_text(re.compile(r"\d+ %, stopped"))
+    # What had been asked for when Cancel was clicked may come to its end; then nothing is asked.
+    asked = asked_from_now_on(page, "occlusion")
+    done = bar.get_attribute("value")
+    page.wait_for_timeout(SETTLED_MS)
+    assert not asked
+    assert panel.locator(".saving").count() == 0
+    panel.get_by_role("button", name="Go on").click()
+    expect(bar).not_to_have_attribute("value", done or "")
+    assert asked
+
+
+def test_what_comes_as_a_whole_says_what_cancel_does(page: Page) -> None:
+    page.goto("/?method=var_grad~samples=600")
+    panel = page.locator(".panel")
+    expect(panel).to_contain_text("Cancel ends the wait, not the worker's work.")
+    panel.get_by_role("button", name="Cancel").click()
+    expect(panel).to_contain_text("Not waited for. The worker finishes what it has begun")
+    asked = asked_from_now_on(page, "var_grad")
+    page.wait_for_timeout(SETTLED_MS)
+    assert not asked
+    panel.get_by_role("button", name="Go on").click()
+    expect(sentence(page)).to_contain_text("of the evidence lies")

@@ -1,0 +1,151 @@
+"""Slow methods in parts: each piece asked once, in bites that nobody waits for, to the same map."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from engine_fixtures.photos import photo
+from engine_fixtures.sessions import open_session, seeded
+from tiny_net import TinyNet
+
+from servelens.client import Result
+from servelens.protocol import Problem, read_request, to_wire
+from servelens_dashboard.lens import Overview
+from servelens_dashboard.parts import PIECES, asked, asked_whole, is_awaited, sizes, together
+from servelens_dashboard.scene import Scene, explain_request
+from servelens_dashboard.url_state import Entry, View
+
+SLOW_IN_PARTS = ("occlusion", "integrated_gradients", "smooth_grad_sq", "ablation_cam")
+
+
+@cache
+def session() -> Any:
+    return open_session(seeded(TinyNet))
+
+
+class Engine:
+    """Answers as a server would, keeps answers as the dashboard does, and counts what it ran."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Result] = {}
+        self.ran: list[dict[str, Any]] = []
+
+    def ask(self, version: Any, name: str, request: dict[str, Any]) -> Result:
+        key = json.dumps(request, sort_keys=True)
+        if key not in self.kept:
+            self.ran.append(request)
+            (answer,) = session().run([read_request(request, photo())])
+            assert not isinstance(answer, Problem), answer
+            self.kept[key] = Result.of(to_wire(answer), photo(), request)
+        return self.kept[key]
+
+    def knows(self, version: Any, name: str, request: dict[str, Any]) -> bool:
+        return json.dumps(request, sort_keys=True) in self.kept
+
+
+def scene(**costs: float) -> Scene:
+    """Costs are those of a larger model."""
+    capability = session().describe()
+    for method in capability["methods"]:
+        method["relative_cost"] = costs.get(method["name"], 1000)
+    version: Any = SimpleNamespace(name="tiny", version="1.0")
+    return Scene(View(photo="p", target=1), Overview({}), version, capability)
+
+
+@pytest.mark.parametrize("method", SLOW_IN_PARTS)
+def test_parts_make_the_same_map_as_the_whole(method: str) -> None:
+    engine: Any = Engine()
+    whole = engine.ask(None, "p", explain_request(scene(), Entry(method)))
+    result = asked_whole(engine, scene(), Entry(method))
+    mine, theirs = result.attributions[0], whole.attributions[0]
+    np.testing.assert_allclose(mine.to_numpy(), theirs.to_numpy(), atol=2e-6 * theirs.map.max())
+    np.testing.assert_array_equal(result.to_numpy()["attributions/0/map"], mine.to_numpy())
+    assert result.origin.asked == whole.origin.asked
+    assert mine.weight is None and "part" not in result.origin.asked
+    assert (mine.convergence_delta is None) == (theirs.convergence_delta is None)
+    if theirs.convergence_delta is not None:
+        rounding = 1e-6 * float(np.abs(mine.to_numpy()).sum())
+        assert mine.convergence_delta == pytest.approx(theirs.convergence_delta, abs=rounding)
+    assert result.cost.forwards > whole.cost.forwards
+
+
+def test_each_time_one_part_more_is_asked_and_none_twice() -> None:
+    engine: Any = Engine()
+    shares = []
+    while not shares or shares[-1] < PIECES:
+        patience_s = 0.0 if shares else None
+        shares.append(asked(engine, scene(), Entry("rise"), patience_s).done)
+        assert len(engine.ran) == len(shares)
+    assert shares == sorted(set(shares)) and shares[0] == 1
+    assert asked(engine, scene(), Entry("rise"), None).is_whole
+    assert len(engine.ran) == len(shares)
+
+
+def test_who_stops_sees_what_there_is_and_nothing_more_is_asked() -> None:
+    engine: Any = Engine()
+    for _ in range(2):
+        asked(engine, scene(), Entry("rise"), 0.0)
+    before = len(engine.ran)
+    found = asked(engine, scene(), Entry("rise"), None)
+    assert len(engine.ran) == before and 1 < found.done < PIECES
+    assert np.any(found.result.attributions[0].to_numpy())
+
+
+def test_what_is_fast_or_has_no_parts_is_asked_for_as_a_whole() -> None:
+    engine: Any = Engine()
+    assert asked(engine, scene(occlusion=20), Entry("occlusion")).is_whole
+    assert asked(engine, scene(), Entry("var_grad")).is_whole
+    assert not [request for request in engine.ran if "part" in request]
+
+
+def test_a_person_is_told_to_wait_only_for_what_is_slow_and_not_there() -> None:
+    engine: Any = Engine()
+    slow = Entry("var_grad")
+    assert is_awaited(engine, scene(), slow)
+    assert not is_awaited(engine, scene(var_grad=3), slow)
+    assert not is_awaited(engine, scene(), Entry("occlusion"))
+    asked_whole(engine, scene(), slow)
+    assert not is_awaited(engine, scene(), slow)
+
+
+@pytest.mark.parametrize("piece_ms", [0, 1, 40, 100, 300, 5000])
+def test_bites_are_shares_of_the_work_and_short(piece_ms: float) -> None:
+    done = 1
+    for size in sizes(piece_ms):
+        assert done % size == 0 and PIECES % size == 0
+        assert size == 1 or size * piece_ms <= 1000
+        done += size
+    assert done == PIECES
+
+
+def part(values: Any, weight: Any) -> Result:
+    shown = {"method": "occlusion", "signed": True, "map": np.array(values)}
+    return Result.of(
+        {
+            "lens": 1,
+            "id": None,
+            "model": {"name": "m", "version": "1", "digest": "d"},
+            "input": {"width": 2, "height": 1, "crop": [0, 0, 2, 1], "size": [1, 2]},
+            "predictions": [],
+            "activations": [],
+            "attributions": [{**shown, "weight": np.array(weight)}],
+            "cost": {"forwards": 3, "backwards": 0, "ms": {"compute": 5.0}},
+        }
+    )
+
+
+def test_parts_are_a_mean_by_their_weights() -> None:
+    parts = [part([[2.0, 0.0]], [[1.0, 0.0]]), part([[4.0, 0.0]], [[2.0, 0.0]])]
+    whole = together(parts, {"a": 1})
+    assert whole.attributions[0].to_numpy().tolist() == [[2.0, 0.0]]
+    assert (whole.cost.forwards, whole.cost.ms) == (6, {"compute": 10.0})
+    assert whole.origin is not None and whole.origin.asked == {"a": 1}
+    one_number = together([part([[2.0, 6.0]], 1.0), part([[4.0, 0.0]], 2.0)], {})
+    assert one_number.attributions[0].to_numpy().tolist() == [[2.0, 2.0]]
+    with_nothing = together([part([[0.0]], [[0.0]]), part([[4.0, 0.0]], [[2.0]])], {})
+    assert with_nothing.attributions[0].to_numpy().tolist() == [[2.0, 0.0]]
