@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import requests
-from lens_caller import PATIENCE_S, Lens, form
+from lens_caller import PATIENCE_S, Lens
 from lens_fixtures import MODELS
 
 GUEST = "guest"
@@ -65,12 +65,6 @@ def test_a_version_is_told_of_alone_and_among_all(lens: Lens) -> None:
         told = manage(lens, "GET", path).json()
         assert [version["modelVersion"] for version in told] == ["1.0"]
         assert told[0]["modelUrl"] == expected[0]["modelUrl"]
-
-
-def test_what_may_be_asked_comes_as_customized_metadata(lens: Lens) -> None:
-    (told,) = manage(lens, "GET", "/models/tiny", customized="true").json()
-    document = told["customizedMetadata"]
-    assert document == lens.ask(form(describe=True)).json()
 
 
 def test_models_are_listed_in_pages(lens: Lens) -> None:
