@@ -33,6 +33,10 @@ FRESH_S = 1.0
 CAPABILITIES = 64
 OVERHEAD = 20_000
 NOT_FOUND = 404
+GIVE_IT_ONE = (
+    "Build it with scripts/build, or put a lens beside its handler with servelens instrument, and "
+    "register that."
+)
 
 
 class NoModel(Exception):
@@ -173,12 +177,12 @@ class Lens:
         except (BadAnswer, Refused) as error:
             raise NoLens(
                 f"{version.name} {version.version} cannot be looked into: its archive was not "
-                f"built by ServeLens ({error}). Build it with scripts/build, and register that."
+                f"built by ServeLens ({error}). {GIVE_IT_ONE}"
             ) from error
         if not isinstance(told, Mapping) or "methods" not in told:
             raise NoLens(
                 f"{version.name} {version.version} cannot be looked into: its archive was not "
-                "built by ServeLens. Build it with scripts/build, and register that."
+                f"built by ServeLens. {GIVE_IT_ONE}"
             )
         return told
 

@@ -74,6 +74,8 @@ class Field:
 NAME, ARCHITECTURE, CHANNELS, LABELS = (
     "name", "model.architecture", "input.channels", "output.labels",
 )  # fmt: skip
+# Of an archive that has no lens: whether it gets one.
+LENS, BESIDE, AS_IT_IS = "lens", "beside its handler", "none"
 FIELDS = (
     Field(NAME, "Name", "Of the model on the server"),
     Field(ARCHITECTURE, "Architecture", "torchvision's name of it"),
@@ -95,6 +97,8 @@ def changed(table: Mapping[str, Any], typed: Sequence[tuple[str, Any]]) -> dict[
         if texts.get(field.key)
         and (field.key in (NAME, ARCHITECTURE) or texts[field.key] != field.text(table))
     }
+    if texts.get(LENS) in (BESIDE, AS_IT_IS):
+        values[LENS] = texts[LENS]
     if texts.get(NAME, "") != _as_text(table.get("name")) and NAME in values:
         values["title"] = values[NAME]
     return values

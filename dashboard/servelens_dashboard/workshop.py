@@ -18,12 +18,12 @@ from servelens_dashboard import recipes, running
 from servelens_dashboard.builder import Builder
 from servelens_dashboard.drawer import Drawer, Item
 from servelens_dashboard.lens import Lens
-from servelens_dashboard.recipe_form import LABELS
+from servelens_dashboard.recipe_form import BESIDE, LABELS, LENS
 from servelens_dashboard.running import NotDone
 from servelens_dashboard.settings import Settings
 from servelens_dashboard.troubles import EXPECTED, tell, unexpected
 
-LOOK, BUILD = "look", "build"
+LOOK, BUILD, INSTRUMENT = "look", "build", "instrument"
 LOOK_S = 300.0
 REPORT = "look.json"
 NO_STORE = (
@@ -116,7 +116,11 @@ class Workshop:
     def _build(self, item: Item, job: Job, values: Mapping[str, Any]) -> str:
         name = str(values.get("name") or item.file.stem)
         target = self._target(name)
-        if item.is_archive:
+        if item.is_archive and values.get(LENS) == BESIDE:
+            target.unlink(missing_ok=True)  # one of ours, from a try before
+            given = [str(item.file), "--out", str(target), "--name", name]
+            self._builder.run(INSTRUMENT, given, job.said.append)
+        elif item.is_archive:
             job.said.append("copying the archive into the store")
             _copy(item.file, target)
         else:

@@ -164,8 +164,8 @@ def test_a_plain_row_that_fails_beside_others_is_refused_as_it_was(lens: Lens) -
 @pytest.mark.parametrize("name", FOREIGN)
 def test_the_archive_is_explained(lens: Lens, name: str) -> None:
     new = old_and_new(name)[1]
-    # As few passes as a ResNet needs on a busy machine.
-    path = {"method": "integrated_gradients", "steps": 16}
+    # A ResNet is slow on a busy machine, and of few steps the sum is rough.
+    path = {"method": "integrated_gradients", "steps": 16 if name == "stock" else 50}
     methods: list[Any] = ["grad_cam", path, {"method": "occlusion", "window": 48, "stride": 48}]
     document = lens.document(form(photo(0), explain=methods, dtype="float32"), new)
     cam, gradients, occlusion = document["attributions"]
@@ -173,8 +173,8 @@ def test_the_archive_is_explained(lens: Lens, name: str) -> None:
     for found in (gradients, occlusion):
         assert found["map"].shape == size
         assert np.abs(found["map"]).max() > 0
-    total = abs(gradients["map"].sum())
-    assert abs(gradients["convergence_delta"]) < 0.2 * max(1, total)
+    rough = 0.2 * max(1, abs(gradients["map"].sum())) if name == "stock" else 0.05
+    assert abs(gradients["convergence_delta"]) < rough
     if name == "scripted":
         assert cam["map"] is None
         assert cam["problem"]["type"] == "unsupported"

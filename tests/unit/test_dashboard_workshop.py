@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from servelens.client import NoKeys, Server
+from servelens_dashboard.archive import has_lens
 from servelens_dashboard.drawer import Drawer, Item
 from servelens_dashboard.lens import Lens
+from servelens_dashboard.recipe_form import AS_IT_IS, BESIDE, changed
 from servelens_dashboard.settings import Settings
 from servelens_dashboard.shelf import Shelf
 from servelens_dashboard.workshop import Job, Workshop
 
 NOWHERE = "http://127.0.0.1:9"
 FOUND = {"recipe": {"name": "birds"}, "findings": ["4 classes"]}
-# `python -P -m servelens_archives.look FILE REPORT`, and `... .build FILE --out STORE ...`
+# `python -P -m servelens_archives.look FILE REPORT`, `... .build FILE --out STORE ...` and
+# `... .instrument FILE --out ARCHIVE ...`
 SCRIPT = """#!/bin/sh
 echo "$@" >> {log}
 case "$3" in
   *look) cp {report} "$5"; exit {code} ;;
+  *instrument) echo "  running its handler"; echo lens > "$6" ;;
   *build) echo "birds"; echo "  4 classes"; echo "  copying the code"; echo "  error: it is raining"; exit 1 ;;
 esac
 """  # noqa: E501
@@ -137,3 +143,41 @@ def test_a_server_that_does_not_answer_is_told_and_the_archive_stays(tmp_path: P
         job = over(shop.build(item, {"name": "birds"}))
         assert "did not answer" in (job.problem or "")
     assert (tmp_path / "store" / "birds.mar").read_bytes() == b"another"
+
+
+def archive_of(handler: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("MAR-INF/MANIFEST.json", json.dumps({"model": {"handler": handler}}))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (archive_of("lens_handler.py"), True),
+        (archive_of("instrumented_handler"), True),
+        (archive_of("image_classifier"), False),
+        (archive_of("my_lens_handler.py:handle"), False),
+        (b"no zip", False),
+    ],
+)
+def test_an_archive_that_has_a_lens_is_known(
+    tmp_path: Path, content: bytes, expected: bool
+) -> None:
+    path = tmp_path / "birds.mar"
+    path.write_bytes(content)
+    assert has_lens(path) is expected
+
+
+def test_an_archive_of_strangers_gets_a_lens_where_that_is_chosen(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, {"result": FOUND})
+    item = shop.put(archive_of("image_classifier"), "birds.mar")
+    for _ in range(2):  # a second try finds the first one's archive in its place
+        values = changed({}, [("name", "birds"), ("lens", BESIDE)])
+        job = over(shop.build(item, values))
+        assert job.said == ["running its handler", "registering the model and starting its worker"]
+        assert (tmp_path / "store" / "birds.mar").read_text() == "lens\n"
+    over(shop.build(item, changed({}, [("name", "birds"), ("lens", AS_IT_IS)])))
+    assert has_lens(tmp_path / "store" / "birds.mar") is False
+    assert (tmp_path / "store" / "birds.mar").read_bytes() == item.file.read_bytes()

@@ -8,10 +8,21 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import dcc, html
 
+from servelens_dashboard.archive import has_lens
 from servelens_dashboard.components.notice import hint, notice
 from servelens_dashboard.drawer import Item
 from servelens_dashboard.figures.look import number
-from servelens_dashboard.recipe_form import ARCHITECTURE, CHANNELS, FIELDS, LABELS, NAME, Field
+from servelens_dashboard.recipe_form import (
+    ARCHITECTURE,
+    AS_IT_IS,
+    BESIDE,
+    CHANNELS,
+    FIELDS,
+    LABELS,
+    LENS,
+    NAME,
+    Field,
+)
 from servelens_dashboard.troubles import Trouble
 from servelens_dashboard.url_state import Named, View
 from servelens_dashboard.workshop import Job
@@ -19,8 +30,8 @@ from servelens_dashboard.workshop import Job
 MEGABYTE = 1e6
 TICK_MS = 700
 ARCHIVE_WARNING = (
-    "An archive brings code of its own, which the server will run. Register one only from people "
-    "whom you trust."
+    "An archive brings code of its own, which the server will run, and the dashboard's machine to "
+    "find out what a lens can see. Register one only from people whom you trust."
 )
 
 
@@ -78,10 +89,25 @@ def form(found: Mapping[str, Any]) -> list[Any]:
 
 
 def archive_form(item: Item) -> list[Any]:
+    name = _field(FIELDS[0], item.file.stem, (), None)
     return [
         hint(ARCHIVE_WARNING),
-        html.Div([_field(FIELDS[0], item.file.stem, (), None)], className="recipe"),
+        html.Div([name] if has_lens(item.file) else [name, _lens_switch()], className="recipe"),
     ]
+
+
+def _lens_switch() -> dmc.Select:
+    return dmc.Select(
+        id={"file-field": LENS},
+        label="Lens",
+        description="Its own handler answers predictions as before, byte for byte",
+        data=[
+            {"value": BESIDE, "label": "put one beside its handler"},
+            {"value": AS_IT_IS, "label": "register it as it is"},
+        ],
+        value=BESIDE,
+        allowDeselect=False,
+    )
 
 
 def buttons(item: Item, kept: bool, can_build: bool = True) -> html.Div:
