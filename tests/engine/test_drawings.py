@@ -82,7 +82,7 @@ def test_a_drawing_goes_where_the_photo_goes(size, seen_size, resize, crop):
     np.testing.assert_array_equal(seen, view.pixels[..., 0])
 
 
-@pytest.mark.parametrize("size", [(1, 300_000), (300_000, 1)])
+@pytest.mark.parametrize("size", [(1, 65_000), (65_000, 1)])
 def test_a_thread_of_a_photo_has_a_drawing_like_a_thread(size):
     image = Image.new("L", size, 0)
     image.paste(3, (size[0] // 2 - 50, size[1] // 2 - 50, size[0] // 2 + 50, size[1] // 2 + 50))

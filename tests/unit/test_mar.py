@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import shutil
 import stat
 import struct
 import zipfile
@@ -117,7 +119,7 @@ def test_a_small_file_has_not_the_whole_disk(tmp_path: Path, folder: Path) -> No
     large = tmp_path / "large.mar"
     with open(large, "wb") as file:
         file.truncate(2**33)
-    free = mar.shutil.disk_usage(folder).free
+    free = shutil.disk_usage(folder).free
     assert mar._room(large, folder) == min(mar.MOST_UNFOLDING * 2**33, free - mar.SPARED_BYTES)
 
 
@@ -164,14 +166,16 @@ def test_an_encrypted_archive_and_none_at_all_are_refused(tmp_path: Path, folder
     max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
-    name=st.text(st.characters(codec="utf-8"), min_size=1, max_size=60),
+    name=st.text(st.characters(codec="utf-8"), max_size=60).filter(
+        lambda name: name.split("\0")[0]
+    ),
     flips=st.lists(st.tuples(st.integers(0, 10_000), st.integers(1, 255)), max_size=8),
 )
 def test_no_zip_writes_outside_its_folder(
     tmp_path: Path, name: str, flips: list[tuple[int, int]]
 ) -> None:
-    inner = Path(mar.shutil.os.path.realpath(tmp_path)) / "one" / "two"
-    mar.shutil.rmtree(inner.parent, ignore_errors=True)
+    inner = Path(os.path.realpath(tmp_path)) / "one" / "two"
+    shutil.rmtree(inner.parent, ignore_errors=True)
     inner.mkdir(parents=True)
     content = bytearray(packed(inner.parent.parent / "x.mar", (name, b"evil" * 20)).read_bytes())
     for place, bits in flips:
