@@ -24,13 +24,13 @@ from servelens_dashboard.callbacks import (
 )
 from servelens_dashboard.callbacks import shell as shell_callbacks
 from servelens_dashboard.desk import Desk
-from servelens_dashboard.drawer import Drawer
 from servelens_dashboard.guard import Guard
 from servelens_dashboard.lens import Lens
 from servelens_dashboard.settings import Settings
 from servelens_dashboard.shelf import Shelf
 from servelens_dashboard.views.shell import shell
-from servelens_dashboard.workshop import Workshop
+from servelens_dashboard.workshop.drawer import Drawer
+from servelens_dashboard.workshop.jobs import Workshop
 
 HERE = Path(__file__).parent
 PLOTLY = "/_dash-component-suites/plotly/package_data/plotly.min.js"

@@ -7,8 +7,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from servelens_dashboard.desk import Desk
-from servelens_dashboard.drawer import SUFFIXES, BadFile, Drawer, Item
-from servelens_dashboard.workshop import Workshop
+from servelens_dashboard.workshop.drawer import SUFFIXES, BadFile, Drawer, Item
+from servelens_dashboard.workshop.jobs import Workshop
 
 # Written beside the event loop, so often as pays.
 PIECE = 4_000_000

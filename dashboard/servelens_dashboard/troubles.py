@@ -15,10 +15,10 @@ from servelens.client import (
     Refused,
     TooSlow,
 )
-from servelens_dashboard.drawer import BadFile
 from servelens_dashboard.lens import NoLens, NoModel
 from servelens_dashboard.running import NotDone
 from servelens_dashboard.url_state import BadAddress
+from servelens_dashboard.workshop.drawer import BadFile
 
 EXPECTED = (ClientError, NoModel, NoLens, NotDone, BadAddress, BadFile)
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from servelens_dashboard import recipe_form, recipes
-from servelens_dashboard.builder import Builder, why
-from servelens_dashboard.drawer import BadFile, Drawer, Item, file_name
 from servelens_dashboard.running import NotDone
+from servelens_dashboard.workshop import recipe_form, recipes
+from servelens_dashboard.workshop.builder import Builder, why
+from servelens_dashboard.workshop.drawer import BadFile, Drawer, Item, file_name
 
 KILOBYTE = 1000
 

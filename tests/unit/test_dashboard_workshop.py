@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from servelens.client import NoKeys, Server
-from servelens_dashboard.archive import has_lens
-from servelens_dashboard.drawer import Drawer, Item
 from servelens_dashboard.lens import Lens
-from servelens_dashboard.recipe_form import AS_IT_IS, BESIDE, changed
 from servelens_dashboard.settings import Settings
 from servelens_dashboard.shelf import Shelf
-from servelens_dashboard.workshop import Job, Workshop
+from servelens_dashboard.workshop.archive import has_lens
+from servelens_dashboard.workshop.drawer import Drawer, Item
+from servelens_dashboard.workshop.jobs import Job, Workshop
+from servelens_dashboard.workshop.recipe_form import AS_IT_IS, BESIDE, changed
 
 NOWHERE = "http://127.0.0.1:9"
 FOUND = {"recipe": {"name": "birds"}, "findings": ["4 classes"]}

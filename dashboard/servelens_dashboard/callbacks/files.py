@@ -11,12 +11,12 @@ from dash.exceptions import PreventUpdate
 
 from servelens_dashboard.components.notice import notice
 from servelens_dashboard.desk import Desk
-from servelens_dashboard.drawer import BadFile, Item
-from servelens_dashboard.recipe_form import changed
 from servelens_dashboard.troubles import Trouble, tell
 from servelens_dashboard.url_state import BadAddress, Named, View, parse
 from servelens_dashboard.views import files
-from servelens_dashboard.workshop import BUILD, Workshop
+from servelens_dashboard.workshop.drawer import BadFile, Item
+from servelens_dashboard.workshop.jobs import BUILD, Workshop
+from servelens_dashboard.workshop.recipe_form import changed
 
 HERE = (State("url", "pathname"), State("url", "search"))
 GO = (

@@ -8,11 +8,14 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import dcc, html
 
-from servelens_dashboard.archive import has_lens
 from servelens_dashboard.components.notice import hint, notice
-from servelens_dashboard.drawer import Item
 from servelens_dashboard.figures.look import number
-from servelens_dashboard.recipe_form import (
+from servelens_dashboard.troubles import Trouble
+from servelens_dashboard.url_state import Named, View
+from servelens_dashboard.workshop.archive import has_lens
+from servelens_dashboard.workshop.drawer import Item
+from servelens_dashboard.workshop.jobs import Job
+from servelens_dashboard.workshop.recipe_form import (
     ARCHITECTURE,
     AS_IT_IS,
     BESIDE,
@@ -23,9 +26,6 @@ from servelens_dashboard.recipe_form import (
     NAME,
     Field,
 )
-from servelens_dashboard.troubles import Trouble
-from servelens_dashboard.url_state import Named, View
-from servelens_dashboard.workshop import Job
 
 MEGABYTE = 1e6
 TICK_MS = 700

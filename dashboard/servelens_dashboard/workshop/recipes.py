@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from servelens_dashboard.drawer import BadFile, Item
 from servelens_dashboard.settings import Settings
+from servelens_dashboard.workshop.drawer import BadFile, Item
 
 WEIGHTS = ("default", "none")
 

@@ -14,14 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from servelens_dashboard import recipes, running
-from servelens_dashboard.builder import Builder
-from servelens_dashboard.drawer import Drawer, Item
+from servelens_dashboard import running
 from servelens_dashboard.lens import Lens
-from servelens_dashboard.recipe_form import BESIDE, LABELS, LENS
 from servelens_dashboard.running import NotDone
 from servelens_dashboard.settings import Settings
 from servelens_dashboard.troubles import EXPECTED, tell, unexpected
+from servelens_dashboard.workshop import recipes
+from servelens_dashboard.workshop.builder import Builder
+from servelens_dashboard.workshop.drawer import Drawer, Item
+from servelens_dashboard.workshop.recipe_form import BESIDE, LABELS, LENS
 
 LOOK, BUILD, INSTRUMENT = "look", "build", "instrument"
 LOOK_S = 300.0

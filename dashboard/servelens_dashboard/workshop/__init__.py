@@ -1,0 +1,1 @@
+"""What people bring to the page Models: kept, looked at, built, and registered with the server."""
