@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from engine_fixtures.one_map import LAYER, PHOTO, TARGET, linear, ours, tiny
 from engine_fixtures.oracles import assert_close, model_input, one_pass, untouched
-from engine_fixtures.photos import photo
-from engine_fixtures.sessions import document, open_session, seeded
-from odd_nets import LinearNet
-from tiny_net import TinyNet
 from torch import nn
 from torch.nn import functional
 
@@ -27,33 +23,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Setting backward hooks on ReLU:UserWarning"),
     pytest.mark.filterwarnings(r"ignore:\s*Setting forward, backward hooks:UserWarning"),
 ]
-
-PHOTO = photo(seed=3)
-TARGET = 2
-LAYER = "block"
-
-
-@cache
-def tiny():
-    return open_session(seeded(TinyNet))
-
-
-@cache
-def linear():
-    return open_session(seeded(LinearNet))
-
-
-def ours(session, method: str, **params: Any) -> np.ndarray:
-    found = answer(session, method, **params)
-    assert found.problem is None
-    return found.map
-
-
-def answer(session, method: str, *, part: Any = None, **params: Any):
-    keys = {} if part is None else {"part": part}
-    entry = {"method": method, **params}
-    (found,) = document(session, PHOTO, target=TARGET, explain=entry, **keys).attributions
-    return found
 
 
 def test_cams_of_one_pass_are_their_formulas() -> None:

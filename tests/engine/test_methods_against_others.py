@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,11 +11,10 @@ import torch
 from captum import attr
 from captum.attr._utils.custom_modules import Addition_Module
 from careless_nets import CarefulNet, CarelessNet
+from engine_fixtures.one_map import LAYER, PHOTO, TARGET, answer, linear, ours, tiny
 from engine_fixtures.oracles import assert_close, model_input, untouched
-from engine_fixtures.photos import encode, patches, photo
-from engine_fixtures.sessions import SMALL, document, open_session, seeded
-from odd_nets import LinearNet
-from tiny_net import TinyNet
+from engine_fixtures.photos import encode, patches
+from engine_fixtures.sessions import SMALL, open_session, seeded
 from torch import nn
 from torch.nn import functional
 
@@ -33,33 +31,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Setting backward hooks on ReLU:UserWarning"),
     pytest.mark.filterwarnings(r"ignore:\s*Setting forward, backward hooks:UserWarning"),
 ]
-
-PHOTO = photo(seed=3)
-TARGET = 2
-LAYER = "block"
-
-
-@cache
-def tiny():
-    return open_session(seeded(TinyNet))
-
-
-@cache
-def linear():
-    return open_session(seeded(LinearNet))
-
-
-def ours(session, method: str, **params: Any) -> np.ndarray:
-    found = answer(session, method, **params)
-    assert found.problem is None
-    return found.map
-
-
-def answer(session, method: str, *, part: Any = None, **params: Any):
-    keys = {} if part is None else {"part": part}
-    entry = {"method": method, **params}
-    (found,) = document(session, PHOTO, target=TARGET, explain=entry, **keys).attributions
-    return found
 
 
 def captums(kind: str, *about: str, per_channel: bool = False, **how: Any) -> np.ndarray:

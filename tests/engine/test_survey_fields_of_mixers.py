@@ -2,43 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 import torch
+from engine_fixtures.fields import Lambda, NoGrid, field_of
 from torch import Tensor, nn
 from torch.nn import functional
 
 from servelens.engine.survey import ReceptiveField, survey
-
-
-class Lambda(nn.Module):
-    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.function(x)
-
-
-class NoGrid(nn.Module):
-    """Global pooling behind a body, as every classifier has it."""
-
-    def __init__(self, body: nn.Module) -> None:
-        super().__init__()
-        self.body = body
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.flatten(self.body(x).mean((2, 3)), 1)
-
-
-def field_of(
-    body: nn.Module, size: tuple[int, int] = (64, 64), channels: int = 1
-) -> ReceptiveField:
-    found = survey(NoGrid(body), torch.rand(1, channels, *size))
-    field = next(layer.receptive_field for layer in found.layers if layer.name == "body")
-    assert field is not None
-    return field
 
 
 class Gate(nn.Module):
