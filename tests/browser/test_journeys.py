@@ -106,9 +106,9 @@ def test_methods_stand_beside_each_other_with_a_form_each(page: Page) -> None:
     steps.fill("7")
     steps.blur()
     expect(page).to_have_url(re.compile("integrated_gradients~steps=7"))
-    expect(panels.nth(1)).to_contain_text("9 forward and 7 backward")
+    expect(panels.nth(1)).to_contain_text("and 7 backward passes")
     page.get_by_role("link", name="one scale", exact=True).click()
-    expect(panels.nth(1)).to_contain_text("9 forward and 7 backward")
+    expect(panels.nth(1)).to_contain_text("and 7 backward passes")
     bars = [panel.locator(".infolayer .colorbar text") for panel in panels.all()]
     expect(bars[0].first).to_be_attached()
     assert bars[0].all_text_contents() == bars[1].all_text_contents()
@@ -188,9 +188,9 @@ def test_channels_are_looked_at(page: Page) -> None:
     layers.get_by_role("link", name="stage2 Sequential", exact=True).click()
     expect(page.locator("#atlas")).to_contain_text("32 channels of stage2, each on its own scale")
     expect(page.locator("#statistics")).to_contain_text("of 32")
-    expect(page.locator("#progression svg").first).to_be_attached()
+    expect(page.locator("#journey .layer-above image").first).to_be_attached()
     page.locator("#atlas .js-plotly-plot .nsewdrag").click(position={"x": 20, "y": 20})
-    expect(page.locator("#channel")).to_contain_text(re.compile(r"Channel \d+"))
+    expect(page.locator("#channel-head")).to_contain_text(re.compile(r"Channel \d+"))
     assert re.search(r"layer=stage2&channel=\d+", page.url)
 
 
@@ -211,16 +211,17 @@ def test_models_are_scaled_registered_and_unregistered(
     page: Page, torchserve: TorchServe, said: list[str]
 ) -> None:
     page.goto("/models")
-    expect(page.get_by_role("row")).to_have_count(3)
+    rows = page.get_by_role("table", name="Registered models").get_by_role("row")
+    expect(rows).to_have_count(3)
     page.get_by_role("textbox", name="Archive of the store").click()
     page.get_by_role("option", name="shapes-clean.mar").click()
     name = page.get_by_role("textbox", name="Name")
     name.fill("no such / name")
-    page.get_by_role("button", name="Register").click()
+    page.get_by_role("button", name="Register", exact=True).click()
     expect(page.locator("#models-told")).to_contain_text("is no model's name")
     name.fill("second")
-    page.get_by_role("button", name="Register").click()
-    row = page.get_by_role("row", name="second")
+    page.get_by_role("button", name="Register", exact=True).click()
+    row = rows.filter(has_text="second")
     expect(row).to_contain_text("ready")
     expect(page.locator("#models-told")).to_contain_text("second is registered")
     row.get_by_role("button", name="One worker more").click()
@@ -228,7 +229,7 @@ def test_models_are_scaled_registered_and_unregistered(
     assert len(torchserve.client.describe("second").workers) == 2
     row.get_by_text("Unregister…").click()
     row.get_by_role("button", name="Unregister second 1.0").click()
-    expect(page.get_by_role("row")).to_have_count(3)
+    expect(rows).to_have_count(3)
     assert "second" not in torchserve.client.models()
 
 
