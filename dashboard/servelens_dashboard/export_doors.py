@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 
 from fastapi import FastAPI, Request
 from starlette.responses import PlainTextResponse, Response
@@ -53,7 +52,7 @@ def _explored(lens: Lens, view: View, part: str) -> Sequence[Result]:
     if part not in asked:
         raise BadAddress(f"There is no {shorten(part)} to save; there are {', '.join(asked)}.")
     scene = set_scene(view, lens)
-    return [asked[part](scene, partial(lens.ask, scene.version, scene.view.photo or ""))]
+    return [asked[part](scene, questions.about(scene, lens))]
 
 
 def _compared(lens: Lens, view: View, _: str) -> Sequence[Result]:

@@ -41,15 +41,17 @@ class Scene:
 
     def field_of(self, layer: str | None) -> Mapping[str, Any] | None:
         """What one unit of the layer can see of the input, where that is known."""
-        layers = {known["name"]: known for known in self.capability["layers"]}
-        field: Mapping[str, Any] | None = layers.get(layer, {}).get("receptive_field")
+        field: Mapping[str, Any] | None = (self._told_of(layer) or {}).get("receptive_field")
         return field
 
     @property
     def layer(self) -> Mapping[str, Any] | None:
         """The one that is looked at, as the capability document has it."""
+        return self._told_of(self.view.layer)
+
+    def _told_of(self, name: str | None) -> Mapping[str, Any] | None:
         layers = self.capability["layers"]
-        return next((layer for layer in layers if layer["name"] == self.view.layer), None)
+        return next((layer for layer in layers if layer["name"] == name), None)
 
     @property
     def methods(self) -> Mapping[str, Mapping[str, Any]]:

@@ -66,10 +66,23 @@ class Settings:
         for name, folder in folders.items():
             if folder is not None and not folder.is_dir():
                 raise BadSettings(f"{folder}, given as --{name}, is no folder.")
+        for name, folder in (("photos", self.photos), ("files", self.files)):
+            if folder == getattr(Settings, name) and not _is_ours(folder):
+                raise BadSettings(
+                    f"{folder}, where {name} are kept, belongs to somebody else, who could put "
+                    f"others there; give another folder with --{name}."
+                )
 
     @property
     def known_hosts(self) -> frozenset[str]:
         return frozenset({*LOOPBACK_NAMES, *self.hosts})
+
+
+def _is_ours(folder: Path) -> bool:
+    """Among temporary files anybody may have made one of this name before us, or a link."""
+    if not os.path.lexists(folder) or not hasattr(os, "getuid"):
+        return True
+    return folder.lstat().st_uid == os.getuid()
 
 
 def is_loopback(host: str) -> bool:

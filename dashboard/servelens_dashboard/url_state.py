@@ -20,7 +20,9 @@ from urllib.parse import parse_qsl, quote
 
 from servelens.protocol import shorten
 
-PAGES = ("explain", "explore", "compare", "models")
+MODELS = "models"
+MODELS_PATH = f"/{MODELS}"
+PAGES = ("explain", "explore", "compare", MODELS)
 HOME = PAGES[0]
 MOST_METHODS = 6
 MOST_MODELS = 6
@@ -130,7 +132,7 @@ class View:
             ("at", self.place and ",".join(map(str, self.place))),
             ("out", ON if self.out else None),
             ("sort", self.sort_by),
-            ("file", self.file if self.page == "models" else None),
+            ("file", self.file if self.page == MODELS else None),
             ("story", self.story),
         ):
             if value is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +121,19 @@ def test_settings_are_read_from_the_command_line(tmp_path: Path) -> None:
     )
     with pytest.raises(BadSettings, match="given as --samples, is no folder"):
         read_settings(["--samples", str(tmp_path / "nowhere")], {})
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="users have numbers on Unix alone")
+@pytest.mark.parametrize("name", ["photos", "files"])
+def test_nothing_is_kept_where_somebody_else_was_first(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "kept"
+    monkeypatch.setattr(Settings, name, folder)
+    assert Settings(**{name: folder})
+    folder.mkdir()
+    assert Settings(**{name: folder})
+    monkeypatch.setattr(os, "getuid", lambda: folder.stat().st_uid + 1)
+    with pytest.raises(BadSettings, match=f"belongs to somebody else, .*with --{name}"):
+        Settings(**{name: folder})
+    assert Settings(**{name: tmp_path}), "a folder that a person names is that person's choice"

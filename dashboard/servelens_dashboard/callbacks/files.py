@@ -12,7 +12,7 @@ from dash.exceptions import PreventUpdate
 from servelens_dashboard.components.notice import notice
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.troubles import Trouble, tell
-from servelens_dashboard.url_state import BadAddress, Named, View, parse
+from servelens_dashboard.url_state import MODELS, MODELS_PATH, BadAddress, Named, View, parse
 from servelens_dashboard.views import files
 from servelens_dashboard.workshop.drawer import BadFile, Item
 from servelens_dashboard.workshop.jobs import BUILD, Workshop
@@ -88,7 +88,7 @@ def register(app: Dash, desk: Desk, workshop: Workshop) -> None:
             raise PreventUpdate
         view = _view(*here)
         await desk.drawn(lambda: workshop.remove(view.file or ""))
-        return "/models", view.but(file=None).search
+        return MODELS_PATH, view.but(file=None).search
 
 
 def _page(workshop: Workshop, view: View) -> list[Any]:
@@ -127,4 +127,4 @@ def _view(pathname: str, search: str) -> View:
     try:
         return parse(pathname, search)
     except BadAddress:
-        return View("models")
+        return View(MODELS)

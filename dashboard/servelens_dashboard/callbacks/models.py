@@ -14,10 +14,9 @@ from servelens_dashboard.desk import Desk
 from servelens_dashboard.gauges import Gauges
 from servelens_dashboard.running import DEEDS
 from servelens_dashboard.running import register as register_model
-from servelens_dashboard.url_state import BadAddress, View, parse, parse_named
+from servelens_dashboard.url_state import MODELS_PATH, BadAddress, View, parse, parse_named
 from servelens_dashboard.views import models, server
 
-MODELS_PATH = "/models"
 WAIT = "Working on it; a worker takes some seconds to start."
 HERE = (State("url", "pathname"), State("url", "search"))
 TOLD = (

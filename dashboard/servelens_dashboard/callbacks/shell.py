@@ -13,14 +13,12 @@ from servelens_dashboard.desk import Desk
 from servelens_dashboard.lens import Lens
 from servelens_dashboard.scene import set_scene
 from servelens_dashboard.troubles import EXPECTED, tell, unexpected
-from servelens_dashboard.url_state import View, parse
+from servelens_dashboard.url_state import MODELS, MODELS_PATH, View, parse
 from servelens_dashboard.views import compare, explain, explore, models
 from servelens_dashboard.views.health import health
 from servelens_dashboard.views.shell import page_links
 
 PAGES = {"explain": explain.page, "explore": explore.page, "compare": compare.page}
-MODELS = "models"
-MODELS_PATH = f"/{MODELS}"
 
 
 def register(app: Dash, desk: Desk) -> None:

@@ -11,7 +11,7 @@ from dash import dcc, html
 from servelens_dashboard.components.notice import hint, notice
 from servelens_dashboard.figures.look import number
 from servelens_dashboard.troubles import Trouble
-from servelens_dashboard.url_state import Named, View
+from servelens_dashboard.url_state import MODELS, Named, View
 from servelens_dashboard.workshop.archive import has_lens
 from servelens_dashboard.workshop.drawer import Item
 from servelens_dashboard.workshop.jobs import Job
@@ -137,7 +137,7 @@ def _links(said: str, links: Sequence[Any]) -> Any:
 def _link(view: View, name: str, words: str) -> html.Li:
     here = name == view.file
     return html.Li(
-        dcc.Link(words, href=view.but(page="models", file=name).href),
+        dcc.Link(words, href=view.but(page=MODELS, file=name).href),
         className="here" if here else "",
         **{"aria-current": "true"} if here else {},
     )

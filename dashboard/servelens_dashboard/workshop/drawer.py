@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from servelens_dashboard.settings import GIGABYTE
+
 NAME = re.compile(r"[0-9a-f]{32}")
 WEIGHTS = (".pt", ".pth", ".ckpt", ".tar", ".npz")
 ARCHIVE, RECIPE = ".mar", ".toml"
@@ -22,7 +24,6 @@ SUFFIXES = (*WEIGHTS, ARCHIVE, RECIPE)
 LONGEST_NAME = 100
 PART = ".part"
 LABELS = ".labels.json"
-GIGABYTE = 1e9
 
 
 class BadFile(Exception):

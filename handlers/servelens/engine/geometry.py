@@ -31,9 +31,8 @@ class View:
     """What the model sees of one photo: its pixels, and where they come from, if that is known. The
     backdrop is that part of the photo for people to look at."""
 
-    pixels: (
-        np.ndarray
-    )  # [height, width, channels]; levels in uint8, or the prepared input in float32
+    # [height, width, channels]; levels in uint8, or the prepared input in float32.
+    pixels: np.ndarray
     ref: Optional[InputRef]
     backdrop: Optional[np.ndarray] = None  # uint8 [height, width, 3]
 

@@ -17,13 +17,12 @@ from typing import Any, Dict, List, Mapping, Optional
 
 from servelens.engine.folder.card import CAPABILITY_FILE
 from servelens.protocol import Document, Problem, Request
-from servelens.torchserve.original import context_for
+from servelens.torchserve.original import ASKED_PLAINLY, context_for
 from servelens.torchserve.plainly import encoded
 
 HANDLER = "instrumented_handler.py"
 # Of a probability: as another thread count or batch size may round it.
 SAME = 1e-3
-PLAIN_HEADERS = {0: {"explain": "False"}}
 
 
 class Failed(Exception):
@@ -46,7 +45,7 @@ def rehearse(folder: Path, photo: bytes) -> Dict[str, Any]:
     handler = service._entry_point.__self__
     if handler.lens is None:
         raise Failed(_why(handler))
-    context = context_for(service.context, PLAIN_HEADERS)
+    context = context_for(service.context, {0: ASKED_PLAINLY})
     (plain,) = encoded(handler.original.handle([{"body": photo}], context), 1)
     explained = _answered(handler.lens, Request(image=photo, explain=None))
     capability = handler.lens.describe()
