@@ -11,7 +11,12 @@
   async function copy() {
     const link = document.getElementById("permalink");
     if (!link) return;
-    await navigator.clipboard.writeText(link.href + location.hash);
+    const text = link.href + location.hash;
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      return tell(text); // beyond loopback browsers give no clipboard to a page without TLS
+    }
     tell("The link is copied.");
     setTimeout(() => tell(""), SHOWN_MS);
   }
