@@ -12,21 +12,19 @@ USUAL = "usual"
 
 
 def look_bar() -> html.Div:
-    """Outside of the pages, so that a look once chosen stays."""
-    colours = [{"value": name, "label": kind.title} for name, kind in COLOURS.items()]
+    """Outside of the pages, so that a look once chosen stays. The browser's own controls, which
+    assets/looks.js hears at once."""
+    colours = [(USUAL, "Colours as usual"), *((name, kind.title) for name, kind in COLOURS.items())]
     return html.Div(
         [
             dcc.Store(id="colour-tables", data=tables()),
             dcc.Store(id="appearance", data=AS_USUAL.to_wire()),
             _slider("opacity", "Opacity", AS_USUAL.opacity),
             _slider("threshold", "Hide below", AS_USUAL.threshold),
-            dmc.Select(
+            html.Select(
+                [html.Option(title, value=name) for name, title in colours],
                 id="colours",
-                data=[{"value": USUAL, "label": "Colours as usual"}, *colours],
-                value=USUAL,
-                allowDeselect=False,
-                size="xs",
-                attributes={"input": {"aria-label": "Colours"}},
+                **{"aria-label": "Colours"},
             ),
             dmc.Switch(id="pale", label="Pale photo", checked=True, size="xs"),
             html.Button("Copy link", id="copy-link", className="button"),
@@ -38,18 +36,8 @@ def look_bar() -> html.Div:
 def _slider(name: str, label: str, value: float) -> html.Div:
     return html.Div(
         [
-            html.Label(label, id=f"{name}-label"),
-            dmc.Slider(
-                id=name,
-                min=0,
-                max=1,
-                step=0.01,
-                value=value,
-                updatemode="drag",
-                size="sm",
-                label=None,
-                thumbLabel=label,
-            ),
+            html.Label(label, htmlFor=name),
+            dcc.Input(id=name, type="range", min=0, max=1, step=0.01, value=value, debounce=True),
         ],
         className="slider",
     )
