@@ -69,19 +69,19 @@ def _stays(lens: Lens, pathname: str, search: str, pulse: str, shown: dict[str, 
         view = set_scene(parse(pathname, search), lens).view
     except EXPECTED:
         return None  # told where the page is drawn
-    return page_links(view) if explore.stays(shown["href"], view) else None
+    return page_links(view, lens.overview()) if explore.stays(shown["href"], view) else None
 
 
 def _page(desk: Desk, pathname: str, search: str, pulse: str) -> tuple[Any, Any]:
-    view = View()
+    view, overview = View(), desk.lens.overview()
     try:
         view = parse(pathname, search)
         if view.page == MODELS:
-            return models.page(view, desk.lens, desk.settings), page_links(view)
+            return models.page(view, desk.lens, desk.settings), page_links(view, overview)
         scene = set_scene(view, desk.lens)
-        return PAGES[view.page](scene, desk.lens, pulse), page_links(scene.view)
+        return PAGES[view.page](scene, desk.lens, pulse), page_links(scene.view, overview)
     except EXPECTED as error:
         trouble = tell(error)
     except Exception as error:
         trouble = unexpected(error)
-    return html.Div(notice(trouble), className="stage alone"), page_links(view)
+    return html.Div(notice(trouble), className="stage alone"), page_links(view, overview)
