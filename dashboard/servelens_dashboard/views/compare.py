@@ -36,6 +36,7 @@ def page(scene: Scene, lens: Lens, pulse: str) -> list[html.Div]:
         data=model_choices(scene.overview),
         value=[str(named) for named in scene.view.models],
         maxValues=MOST_MODELS,
+        placeholder="Add a model" if len(scene.view.models) < MOST_MODELS else "",
         searchable=True,
     )
     return [
@@ -111,7 +112,7 @@ def _stage(scene: Scene, pulse: str) -> list[Any]:
 
 def _alone(named: Named) -> html.P:
     return html.P(
-        f"Two to {MOST_MODELS} models are compared: choose one to stand beside {named}.",
+        f"A comparison is of 2 to {MOST_MODELS} models: choose another to stand beside {named}.",
         className="sentence",
     )
 
