@@ -10,7 +10,7 @@ BAR = ".infolayer .colorbar text"
 
 
 def test_a_slow_comparison_is_seen_to_go_on_and_is_stopped_model_by_model(page: Page) -> None:
-    page.goto("/compare?method=rise~samples=1999")
+    page.goto("/compare?method=rise~samples=9999")
     panels = page.locator(".panel")
     first, second = panels.nth(0), panels.nth(1)
     for panel in (first, second):
@@ -28,7 +28,7 @@ def test_a_slow_comparison_is_seen_to_go_on_and_is_stopped_model_by_model(page: 
     assert not asked
     expect(page.locator("#compare-predictions")).to_contain_text("Both models say disc.")
     expect(page.locator("#compare-places")).to_be_empty()
-    page.get_by_role("button", name="Light or dark").click()
+    page.locator("#scheme").click()
     expect(page.locator("html")).to_have_attribute("data-mantine-color-scheme", "dark")
     for panel in (first, second):
         expect(panel).to_contain_text("%, stopped")

@@ -95,6 +95,14 @@ def test_a_share_without_any_image_adds_nothing(method: str) -> None:
     assert answer.cost.backwards == 0
 
 
+@pytest.mark.parametrize("method", IN_PARTS)
+def test_a_part_says_what_the_whole_would_take(method: str) -> None:
+    whole = document(tiny(), explain=method).cost
+    part = document(tiny(), explain=method, part={"index": 0, "of": 5}).cost
+    assert whole.whole is None
+    assert (part.whole.forwards, part.whole.backwards) == (whole.forwards, whole.backwards)
+
+
 def test_a_part_of_what_has_none_is_told_beside_the_others() -> None:
     answer = document(tiny(), explain=["grad_cam", "occlusion"], part={"index": 0, "of": 2})
     cam, occlusion = answer.attributions

@@ -52,7 +52,8 @@ def predictions_body(
     models: Mapping[str, list[Prediction]], awaited: Sequence[str], theme: Theme
 ) -> list[Any]:
     """Of those that have answered."""
-    waiting = hint(f"{' and '.join(awaited)} has not answered yet.") if awaited else None
+    have = "have" if len(awaited) > 1 else "has"
+    waiting = hint(f"{' and '.join(awaited)} {have} not answered yet.") if awaited else None
     if not models:
         return [waiting]
     twin = bars.tell(models)
