@@ -105,12 +105,14 @@ def asked(lens: Lens, scene: Scene, entry: Entry, patience_s: float | None = mat
     if not in_parts or lens.knows(scene.version, photo, request):
         return whole()
     found = [lens.ask(scene.version, photo, _part(request, 0, 1, PIECES))]
-    outlook, began = Outlook.after(found[0].cost), monotonic()
-    if not _has_map(found[0]) or (outlook.is_quick and patience_s is not None):
+    outlook, began, may_ask = Outlook.after(found[0].cost), monotonic(), patience_s is not None
+    if outlook.is_quick and may_ask:
         return whole()
     # A first part of fewer pieces than its own is empty.
     done = int(outlook.pieces == PIECES)
     for size in sizes(outlook.piece_ms, done, outlook.pieces):
+        if not _has_map(found[-1]):
+            break
         part = _part(request, done, size, outlook.pieces)
         if not lens.knows(scene.version, photo, part):
             if patience_s is None:
@@ -118,9 +120,9 @@ def asked(lens: Lens, scene: Scene, entry: Entry, patience_s: float | None = mat
             if monotonic() - began >= patience_s:
                 patience_s = None
         found.append(lens.ask(scene.version, photo, part))
-        if not _has_map(found[-1]):
-            return whole()
         done += size
+    if not _has_map(found[-1]):
+        return whole() if may_ask else Progress(found[-1], 0, 1)
     return Progress(together(found, request), done, outlook.pieces)
 
 

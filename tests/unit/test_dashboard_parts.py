@@ -141,7 +141,15 @@ def test_what_no_part_can_be_given_is_asked_for_as_a_whole(monkeypatch: Any) -> 
     engine: Any = Engine()
     found = asked(engine, scene(), Entry("score_cam"), 0.0)
     assert found.is_whole and found.result.attributions[0].map is not None
-    assert "part" not in engine.ran[-1]
+    # Of twelve channels none falls to the first of 64 parts.
+    of_parts = [request.get("part") for request in engine.ran]
+    assert of_parts == [{"index": 0, "of": PIECES}, {"index": 0, "of": 8}, None]
+    (whole,) = [key for key in engine.kept if '"part"' not in key]
+    del engine.kept[whole]
+    stopped = asked(engine, scene(), Entry("score_cam"), None)
+    assert not stopped.is_whole and stopped.result.attributions[0].problem is not None
+    assert known(engine, scene(), Entry("score_cam")) is None
+    assert len(engine.ran) == len(of_parts)
 
 
 def test_what_is_known_is_known_without_asking() -> None:
