@@ -15,7 +15,7 @@ from servelens.client.photos import shown
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.shelf import Shelf
 from servelens_dashboard.troubles import tell
-from servelens_dashboard.url_state import BadAddress, View, parse_href
+from servelens_dashboard.url_state import BadAddress, View, parse_at
 
 # Larger than any column it is shown in; the model gets the photo as it was brought.
 LONGEST = 1600
@@ -54,7 +54,7 @@ def open_doors(http: FastAPI, desk: Desk, most_bytes: int) -> None:
 
 def _with_photo(href: str, photo: str) -> View:
     """Its classes were those of another photo."""
-    return parse_href(href).but(photo=photo, target=None, versus=None)
+    return parse_at(href).but(photo=photo, target=None, versus=None)
 
 
 async def _body(request: Request, most_bytes: int) -> bytes:

@@ -22,7 +22,8 @@ from servelens.protocol import shorten
 
 MODELS = "models"
 MODELS_PATH = f"/{MODELS}"
-PAGES = ("explain", "explore", "compare", MODELS)
+COMPARE = "compare"
+PAGES = ("explain", "explore", COMPARE, MODELS)
 HOME = PAGES[0]
 MOST_METHODS = 6
 MOST_MODELS = 6
@@ -169,7 +170,7 @@ def parse(pathname: str | None, search: str | None) -> View:
     )
 
 
-def parse_href(href: str) -> View:
+def parse_at(href: str) -> View:
     address = urlsplit(href)
     return parse(address.path, address.query)
 

@@ -165,7 +165,7 @@ def test_what_is_no_image_is_told_so(page: Page, said: list[str]) -> None:
 
 
 def test_slow_work_shows_its_progress_and_can_be_stopped(page: Page) -> None:
-    page.goto("/?method=rise~samples=1999")
+    page.goto("/?method=rise~samples=9999")
     panel = page.locator(".panel")
     expect(panel.get_by_role("progressbar")).to_be_visible()
     explained(page)

@@ -1,4 +1,4 @@
-// What the parts of a page are asked for, of what the page as a whole is: each only what is news to it.
+// What parts of a page are told of each other.
 (function () {
   "use strict";
 
@@ -9,7 +9,7 @@
 
   window.dash_clientside = window.dash_clientside || {};
   window.dash_clientside.asks = {
-    // From one channel to another.
+    // From one channel to another: of what is looked at now, to each part what is news to it.
     narrow(whole, ...before) {
       const names = window.dash_clientside.callback_context.outputs_list.map((one) => one.id);
       return names.map((name, place) =>
@@ -20,6 +20,12 @@
     // What is wanted beside something else, once that is there.
     follow(_, wanted, known) {
       return news(wanted, known);
+    },
+
+    // On one scale each panel is drawn anew when another's map has come.
+    come(whole, before) {
+      const same = before === null || String([...whole].sort()) === String(before);
+      return same ? window.dash_clientside.no_update : [...whole].sort();
     },
   };
 })();

@@ -14,7 +14,7 @@ from servelens_dashboard.desk import Desk
 from servelens_dashboard.lens import Lens
 from servelens_dashboard.scene import set_scene
 from servelens_dashboard.troubles import EXPECTED, tell, unexpected
-from servelens_dashboard.url_state import MODELS, MODELS_PATH, View, parse, parse_href
+from servelens_dashboard.url_state import MODELS, MODELS_PATH, View, parse, parse_at
 from servelens_dashboard.views import compare, explain, explore, models
 from servelens_dashboard.views.health import health
 from servelens_dashboard.views.shell import News, page_links
@@ -75,25 +75,25 @@ def _staying(
         return None
     try:
         scene = set_scene(parse(pathname, search), lens)
-        before = parse_href(shown["href"])
+        before = parse_at(shown["href"])
     except EXPECTED:
         return None  # told where the page is drawn
     page = STAYING.get(scene.view.page)
     if page is None or not page.stays(before, scene.view):
         return None
-    return page_links(scene.view), page.news(scene, lens, pulse)
+    return page_links(scene.view, scene.overview), page.news(scene, lens, pulse)
 
 
 def _page(desk: Desk, pathname: str, search: str, pulse: str) -> tuple[Any, Any]:
-    view = View()
+    view, overview = View(), desk.lens.overview()
     try:
         view = parse(pathname, search)
         if view.page == MODELS:
-            return models.page(view, desk.lens, desk.settings), page_links(view)
+            return models.page(view, desk.lens, desk.settings), page_links(view, overview)
         scene = set_scene(view, desk.lens)
-        return PAGES[view.page](scene, desk.lens, pulse), page_links(scene.view)
+        return PAGES[view.page](scene, desk.lens, pulse), page_links(scene.view, overview)
     except EXPECTED as error:
         trouble = tell(error)
     except Exception as error:
         trouble = unexpected(error)
-    return html.Div(notice(trouble), className="stage alone"), page_links(view)
+    return html.Div(notice(trouble), className="stage alone"), page_links(view, overview)

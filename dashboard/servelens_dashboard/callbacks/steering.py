@@ -15,7 +15,6 @@ from servelens_dashboard.lens import Lens, looked_at
 from servelens_dashboard.scene import set_scene
 from servelens_dashboard.troubles import EXPECTED, unexpected
 from servelens_dashboard.url_state import Entry, View, parse, parse_entry, parse_named
-from servelens_dashboard.views.compare import compared
 from servelens_dashboard.views.explore import atlas_of
 
 HERE = (State("url", "pathname"), State("url", "search"))
@@ -61,8 +60,8 @@ def choose_model(lens: Lens, view: View, _: Any, model: str) -> View | None:
 
 def choose_models(lens: Lens, view: View, _: Any, models: list[str]) -> View | None:
     """The first one stays where all were taken away."""
-    named = tuple(map(parse_named, models)) or _shown(lens, view).models[:1]
-    shown = compared(set_scene(view, lens)).models
+    shown = _shown(lens, view).models
+    named = tuple(map(parse_named, models)) or shown[:1]
     return None if named == shown else view.but(models=named, target=None, versus=None)
 
 
