@@ -75,6 +75,5 @@ def _keep(shot: bytes, path: Path) -> None:
         whole.quantize(palette=few, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
 
 
-
 if __name__ == "__main__":
     main()
