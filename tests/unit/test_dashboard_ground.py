@@ -14,11 +14,11 @@ from servelens_dashboard.ground import NOT_KNOWN, ground
 from servelens_dashboard.lens import Overview
 from servelens_dashboard.scene import Scene
 from servelens_dashboard.url_state import View
-from servelens_dashboard.views import explain
+from servelens_dashboard.views import panel
 
 PHOTO = "0" * 32
 CAPABILITY = {"input": {"size": [64, 96], "prepared": True}, "layers": [], "methods": []}
-PANEL = explain.Panel("grad_cam", None, LIGHT, "http://127.0.0.1")
+PANEL = panel.Panel("grad_cam", None, False, LIGHT, "http://127.0.0.1")
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def scene() -> Scene:
 def body(scene: Scene, result: Result) -> tuple[str, list[Any]]:
     """What the panel is made of, and the masks that were asked for."""
     masks: list[Any] = []
-    parts = explain.panel_body(scene, PANEL, [result], masks.append)
+    parts = panel.body(scene, PANEL, [result], masks.append)
     return json.dumps([part.to_plotly_json() for part in parts if part], default=str), masks
 
 
