@@ -25,6 +25,13 @@ DROP = """([text, kind]) => {
 }"""
 # The page looks at the server so often.
 PULSE_MS = 3000
+# The colour bars of all panels are alike, and not those that they were.
+ONE_OTHER_SCALE = """(before) => {
+  const ends = [...document.querySelectorAll(".panel")].map((panel) =>
+    [...panel.querySelectorAll(".infolayer .colorbar text")].map((text) => text.textContent));
+  const [first, second] = ends.map(String);
+  return first !== String(before) && first === second;
+}"""
 HEAT = ".js-plotly-plot .layer-above image"
 
 
@@ -112,6 +119,9 @@ def test_methods_stand_beside_each_other_with_a_form_each(page: Page) -> None:
     bars = [panel.locator(".infolayer .colorbar text") for panel in panels.all()]
     expect(bars[0].first).to_be_attached()
     assert bars[0].all_text_contents() == bars[1].all_text_contents()
+    before = bars[0].all_text_contents()
+    page.get_by_role("link", name="square", exact=True).click()
+    page.wait_for_function(ONE_OTHER_SCALE, arg=before)
     page.get_by_role("link", name="remove Integrated gradients").click()
     expect(panels).to_have_count(1)
 

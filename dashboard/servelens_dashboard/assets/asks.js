@@ -24,8 +24,9 @@
 
     // On one scale each panel is drawn anew when another's map has come.
     come(whole, before) {
-      const same = before === null || String([...whole].sort()) === String(before);
-      return same ? window.dash_clientside.no_update : [...whole].sort();
+      const told = whole.map(String).sort();
+      const same = before === null || String(told) === String(before);
+      return same ? window.dash_clientside.no_update : told;
     },
   };
 })();

@@ -57,9 +57,10 @@ def register(app: Dash, desk: Desk) -> None:
         Input({"panel": ALL, "part": WHOLE}, "data"),
         State("compare-ask", "data"),
     )
-    async def show_places(whole: list[str], ask: dict[str, str]) -> Any:
+    async def show_places(whole: list[list[str]], ask: dict[str, str]) -> Any:
         view = parse_at(ask["href"])
-        maps = await desk.run(_maps, lens, view, whole)
+        names = [name for name, href in whole if href == ask["href"]]
+        maps = await desk.run(_maps, lens, view, names)
         return compare.places(maps), compare.savings(view, list(maps))
 
 

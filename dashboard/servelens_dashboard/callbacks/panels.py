@@ -97,7 +97,7 @@ def _panel(desk: Desk, href: str, panel: Panel) -> Any:
     results = [found.result, *_on_one_scale(desk.lens, view, panel.name)]
     body = panels.body(scene, panel, results, desk.lens.shelf.mask)
     kept = None if view.page == COMPARE else saving(scene.view, panel.name)
-    return [*body, copied, kept, panels.whole(panel)]
+    return [*body, copied, kept, panels.whole(panel, href)]
 
 
 def _on_one_scale(lens: Lens, view: View, name: str) -> Iterator[Result]:

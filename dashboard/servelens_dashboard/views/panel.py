@@ -26,7 +26,8 @@ from servelens_dashboard.snippets import as_curl, as_python
 from servelens_dashboard.url_state import COMPARE, SHARED, Entry, View
 
 NEXT_MS = 30
-# What a panel has that callbacks know: what is asked, buttons, the clock, that its map is whole.
+# What a panel has that callbacks know: what it is asked for, its buttons and its clock, and that
+# its map is whole.
 ASK = "ask"
 CANCEL, GO_ON, RETRY, MORE, WHOLE = "cancel", "go-on", "retry", "more", "whole"
 # Which panels are whole, where they share a scale and each is drawn anew with the others.
@@ -104,9 +105,9 @@ def _beside(photo: str, drawn: html.Div, under: Ground) -> html.Div:
     return html.Div([both, hint(under.why)])
 
 
-def whole(panel: Panel) -> dcc.Store:
-    """Says to the rest of the page that this panel's map is whole."""
-    return dcc.Store(id=panel.id(WHOLE), data=panel.name)
+def whole(panel: Panel, href: str) -> dcc.Store:
+    """Says to the rest of the page that this panel's map is whole, and of what."""
+    return dcc.Store(id=panel.id(WHOLE), data=[panel.name, href])
 
 
 def progress(panel: Panel, found: Progress) -> html.Div:
