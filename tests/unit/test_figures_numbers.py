@@ -112,7 +112,11 @@ def test_of_many_layers_some_names_are_written_the_last_among_them() -> None:
 def test_statistics_are_told() -> None:
     told = depth.tell({"one": LAYERS})
     assert told.caption == (
-        "Statistics of 3 layers; share of exact zeros from stem: 0.25 to head: 0.25."
+        "Statistics of 3 layers, share of exact zeros from stem: 0.25 to head: 0.25."
+    )
+    assert depth.tell({"one": LAYERS, "two": LAYERS[2:]}).caption == (
+        "Statistics of one, 3 layers, share of exact zeros from stem: 0.25 to head: 0.25; "
+        "of two, 2 layers, share of exact zeros from stage.1: 0.25 to head: 0.25."
     )
     assert told.rows[2]["active channels"] == 10
     assert depth.tell({"one": LAYERS[1:2]}).caption == "No statistics were asked for."

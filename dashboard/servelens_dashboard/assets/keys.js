@@ -16,9 +16,9 @@
   }
 
   function fade(by) {
-    const slider = document.querySelector("#opacity [role=slider]");
-    const value = Math.min(1, Math.max(0, Number(slider.getAttribute("aria-valuenow")) + by));
-    window.dash_clientside.set_props("opacity", { value });
+    const slider = document.getElementById("opacity");
+    slider.value = Number(slider.value) + by;
+    slider.dispatchEvent(new Event("input", { bubbles: true }));
   }
 
   const list = () => document.getElementById("keys").showModal();
