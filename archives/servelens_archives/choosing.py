@@ -72,6 +72,9 @@ def choose(cards: Mapping[str, Sequence[Card]]) -> Choice:
     gains = {name: [_with_gains(card) for card in of_photos] for name, of_photos in cards.items()}
     judged = sorted((_judge(name, gains) for name in gains), key=_order)
     fit = [one for one in judged if one.out is None]
+    if not judged:
+        nothing = "This model supports no method that is cheap enough to be weighed."
+        return Choice(None, nothing, ())
     if not fit:
         return Choice(
             None,

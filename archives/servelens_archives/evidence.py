@@ -32,7 +32,8 @@ def weigh(folder: Path, card: Card, examples: Examples, scratch: Path, report: R
     it the choice, where the recipe made none."""
     capability = json.loads((folder / CAPABILITY_FILE).read_text(encoding="utf-8"))
     report(f"weighing methods on {examples.words()}")
-    choice = choose(_cards(folder, candidates(capability), examples, scratch, report))
+    methods = candidates(capability)
+    choice = choose(_cards(folder, methods, examples, scratch, report) if methods else {})
     plan, stays = card.lens.default_plan, ""
     if plan:
         stays = "The recipe names its default plan, which stays. By the photos: "
