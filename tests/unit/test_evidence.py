@@ -203,11 +203,6 @@ def test_the_recipes_own_plan_stays_and_the_evidence_stands_beside_it(tmp_path: 
     assert all(one["pointing"] is None and one["mass"] is None for one in evidence["methods"])
 
 
-def test_without_images_no_evidence_is_taken(tmp_path: Path) -> None:
-    archive = build(load_recipe(make_recipe(tmp_path / "recipe")), tmp_path)
-    assert described(unpacked(archive, tmp_path / "unpacked"))["default_plan_evidence"] is None
-
-
 def test_photos_that_cannot_be_used_are_all_named_and_there_is_no_archive(tmp_path: Path) -> None:
     images = grey(tmp_path / "photos", "good.png", "wide.png")
     (images / "broken.jpg").write_bytes(b"no photo")
