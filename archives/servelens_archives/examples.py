@@ -56,7 +56,7 @@ def find_examples(folder: Path) -> Examples:
         os.path.relpath(os.path.join(root, name), folder)
         for root, _, files in os.walk(folder, onerror=_refuse)
         for name in files
-        if _is_photo(name)
+        if _is_photo(name) and os.path.isfile(os.path.join(root, name))
     )
     if not names:
         raise BuildError(

@@ -42,6 +42,7 @@ def run(setting: Setting) -> Report:
         "pytorch-grad-cam": (_of_grad_cam, _import("pytorch_grad_cam"), 1.0),
     }
     rows = []
+    setting.build("resnet18")
     with setting.serving(Model("resnet18.mar", "lens", workers=1)) as (_, server):
         for name, (open_peer, library, most) in peers.items():
             with open_peer(library, setting) as work:

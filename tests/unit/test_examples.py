@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ def touch(folder: Path, *names: str) -> Path:
 
 def test_photos_are_found_with_their_masks_and_nothing_else(tmp_path: Path) -> None:
     touch(tmp_path, "b.JPG", "b.mask.png", "a.png", "a.mark.png", "notes.txt", "x.mask.png")
+    os.mkfifo(tmp_path / "endless.png")
     touch(tmp_path, "owl/a.webp", "owl/a.mask.png", "wren/c.tiff")
     found = find_examples(tmp_path)
     assert [example.name for example in found.used] == [
