@@ -72,15 +72,9 @@ def choose(cards: Mapping[str, Sequence[Card]]) -> Choice:
     gains = {name: [_with_gains(card) for card in of_photos] for name, of_photos in cards.items()}
     judged = sorted((_judge(name, gains) for name in gains), key=_order)
     fit = [one for one in judged if one.out is None]
-    if not judged:
-        nothing = "This model supports no method that is cheap enough to be weighed."
-        return Choice(None, nothing, ())
     if not fit:
-        return Choice(
-            None,
-            f"No method passed, so that the usual one stays. Out: {_outs(judged)}.",
-            tuple(judged),
-        )
+        words = "no method passed" if judged else "this model supports no candidate"
+        return Choice(None, words + _outs(judged), tuple(judged))
     as_good = [one.method for one in fit if round(_score(fit[0]) - _score(one), DIGITS) < AS_GOOD]
     chosen = min(as_good, key=_habit)
     return Choice(chosen, _why(chosen, as_good, judged), tuple(judged))
@@ -168,12 +162,12 @@ def _why(chosen: str, as_good: Sequence[str], judged: Sequence[Judged]) -> str:
     score = next(one.score for one in judged if one.method == chosen)
     fit = sum(one.out is None for one in judged)
     others = ", ".join(name for name in as_good if name != chosen)
-    words = f"{chosen} scores {score:g}, the best of {fit} methods that passed"
-    if others:
-        words += f"; within {AS_GOOD} of the best too: {others}"
-    outs = _outs(judged)
-    return f"{words}. Out: {outs}." if outs else f"{words}."
+    place = f"within {AS_GOOD} of the best" if others else "the best"
+    alike = f", as do {others}" if others else ""
+    return f"{chosen} scores {score:g}, {place} of {fit} methods that passed{alike}{_outs(judged)}"
 
 
 def _outs(judged: Sequence[Judged]) -> str:
-    return "; ".join(f"{one.method}, {one.out}" for one in judged if one.out is not None)
+    """The end of a sentence."""
+    outs = [f"{one.method}, {one.out}" for one in judged if one.out is not None]
+    return f". Out: {'; '.join(outs)}." if outs else "."

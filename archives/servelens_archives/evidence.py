@@ -36,9 +36,11 @@ def weigh(folder: Path, card: Card, examples: Examples, scratch: Path, report: R
     choice = choose(_cards(folder, methods, examples, scratch, report) if methods else {})
     plan, stays = card.lens.default_plan, ""
     if plan:
-        stays = "The recipe names its default plan, which stays. By the photos: "
+        stays = "the recipe names its default plan, which stays; by the photos "
     elif choice.chosen is not None:
         plan = (choice.chosen,)
+    else:
+        stays = "the usual default plan stays, for "
     evidence = {**choice.as_evidence(examples), "why": stays + choice.why}
     report(f"default method: {evidence['why']}")
     replace(card, lens=replace(card.lens, default_plan=plan, evidence=evidence)).save(folder)

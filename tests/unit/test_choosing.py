@@ -68,8 +68,7 @@ def test_of_those_that_are_as_good_the_usual_one_is_chosen_else_the_first_by_nam
     found = choose({**close, "grad_cam": [card(0.3, 0.3)]})
     assert found.chosen == "grad_cam"
     assert found.why == (
-        "grad_cam scores 0.3, the best of 3 methods that passed; "
-        "within 0.01 of the best too: a_cam, b_cam."
+        "grad_cam scores 0.3, within 0.01 of the best of 3 methods that passed, as do a_cam, b_cam."
     )
     assert choose({**close, "grad_cam": [card(0.295, 0.295)]}).chosen == "a_cam"
 
@@ -95,12 +94,12 @@ def test_where_nothing_can_be_judged_none_is_chosen() -> None:
     found = choose({"grad_cam": [{}], "saliency": [{}]})
     assert found.chosen is None
     assert found.why == (
-        "No method passed, so that the usual one stays. Out: grad_cam, none of its maps could be "
-        "judged; saliency, none of its maps could be judged."
+        "no method passed. Out: grad_cam, none of its maps could be judged; "
+        "saliency, none of its maps could be judged."
     )
 
 
 def test_without_candidates_none_is_chosen() -> None:
     found = choose({})
     assert (found.chosen, found.judged) == (None, ())
-    assert found.why == "This model supports no method that is cheap enough to be weighed."
+    assert found.why == "this model supports no candidate."

@@ -198,7 +198,7 @@ def test_the_recipes_own_plan_stays_and_the_evidence_stands_beside_it(tmp_path: 
     capability = described(unpacked(build(recipe, tmp_path), tmp_path / "unpacked"))
     assert capability["default_plan"] == ["occlusion"]
     evidence = capability["default_plan_evidence"]
-    assert evidence["why"].startswith("The recipe names its default plan, which stays. By the ")
+    assert evidence["why"].startswith("the recipe names its default plan, which stays; by the ")
     assert (evidence["photos"], evidence["masks"]) == (2, 0)
     assert all(one["pointing"] is None and one["mass"] is None for one in evidence["methods"])
 
