@@ -22,7 +22,7 @@ import yaml
 CONFIG_FILE = "model-config.yaml"
 PHOTO_HEIGHT, PHOTO_WIDTH = 240, 320
 # No answer leaves this process, and what is spent depends on no clock.
-NO_LIMIT = {"response_bytes": 2**62, "response_timeout_s": 1e9}
+NO_BYTES_TOO_MANY, NO_TIME_TOO_LONG_S = 2**62, 1e9
 MOST_TOLD = 5
 # Beside the report: a line for each step, which the builder reads as it grows.
 PROGRESS = ".progress"
@@ -101,7 +101,8 @@ def weigh(folder: Path, asked: Path, progress: Path) -> dict[str, list[dict[str,
 
     question = json.loads(asked.read_text(encoding="utf-8"))
     methods, examples = question["methods"], question["examples"]
-    session = Session.load(folder, limits=Limits(**NO_LIMIT))
+    limits = Limits(response_bytes=NO_BYTES_TOO_MANY, response_timeout_s=NO_TIME_TOO_LONG_S)
+    session = Session.load(folder, limits=limits)
     check_all(session, examples)
     cards: dict[str, list[dict[str, float]]] = {method: [] for method in methods}
     for number, example in enumerate(examples, 1):
