@@ -13,14 +13,14 @@ from servelens_dashboard.figures.look import chance, percent
 
 def verdict(models: Mapping[str, Sequence[Prediction]]) -> str:
     best = {name: predictions[0] for name, predictions in models.items() if predictions}
-    if len(best) < 2:
-        return "Choose another model to compare this one with."
+    said = ", ".join(f"{name} says {p.label} ({chance(p.probability)})" for name, p in best.items())
     labels = {prediction.label for prediction in best.values()}
+    if len(best) < 2:
+        return f"{said}." if said else ""
     if len(labels) == 1:
         everyone = "Both" if len(best) == 2 else f"All {len(best)}"
         return f"{everyone} models say {labels.pop()}."
-    said = (f"{name} says {p.label} ({chance(p.probability)})" for name, p in best.items())
-    return f"They disagree: {', '.join(said)}."
+    return f"They disagree: {said}."
 
 
 def overlap(one: Evidence, other: Evidence) -> float:

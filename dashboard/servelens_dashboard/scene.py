@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urlsplit
 
 from servelens.client import Version
 from servelens_dashboard.lens import Lens, Overview
 from servelens_dashboard.troubles import EXPECTED
-from servelens_dashboard.url_state import Entry, Named, View, parse
+from servelens_dashboard.url_state import (
+    COMPARE,
+    MOST_MODELS,
+    Entry,
+    Named,
+    View,
+    parse_at,
+    parse_named,
+)
 
 MOST_CLASSES = 10
 # Channels, height and width.
@@ -63,10 +70,12 @@ def set_scene(view: View, lens: Lens) -> Scene:
     overview = lens.overview()
     version = overview.find(view.model)
     capability = lens.capability(version)
-    model = view.model or Named(version.name)
+    models = view.models or (Named(version.name),)
+    if view.page == COMPARE and not view.models:
+        models = with_others(models[0], overview)
     return Scene(
         view.but(
-            models=(model, *view.models[1:]),
+            models=models,
             photo=view.photo or next(iter(lens.shelf.samples), None),
             methods=view.methods or default_methods(capability),
             layer=view.layer or capability.get("default_layer"),
@@ -77,20 +86,34 @@ def set_scene(view: View, lens: Lens) -> Scene:
     )
 
 
+def with_others(model: Named, overview: Overview) -> tuple[Named, ...]:
+    """What a model is compared with where nobody has chosen: the others that can answer."""
+    ready = [
+        Named(name)
+        for name, versions in overview.models.items()
+        if versions[0].is_ready and name != model.name
+    ]
+    return (model, *ready)[:MOST_MODELS]
+
+
+def scene_of(view: View, model: str, lens: Lens) -> Scene:
+    """For one of several models, which has layers of its own."""
+    return set_scene(view.but(models=(parse_named(model),), layer=None), lens)
+
+
 def each_scene(view: View, lens: Lens) -> dict[str, Scene | Exception]:
     """A scene for each of several models, or why there is none."""
     scenes: dict[str, Scene | Exception] = {}
     for named in view.models:
         try:
-            scenes[str(named)] = set_scene(view.but(models=(named,), layer=None), lens)
+            scenes[str(named)] = scene_of(view, str(named), lens)
         except EXPECTED as error:
             scenes[str(named)] = error
     return scenes
 
 
 def scene_at(href: str, lens: Lens) -> Scene:
-    address = urlsplit(href)
-    return set_scene(parse(address.path, address.query), lens)
+    return set_scene(parse_at(href), lens)
 
 
 def default_methods(capability: Mapping[str, Any]) -> tuple[Entry, ...]:
@@ -117,6 +140,11 @@ def depth_request(scene: Scene) -> dict[str, Any]:
     """The statistics of the layers that stand for the model's depth."""
     layers = list(dict.fromkeys(scene.capability["default_layers"]))
     return {"activations": {"layers": layers, "maps": False}, "top_k": 1}
+
+
+def compare_request(scene: Scene) -> dict[str, Any]:
+    """What needs no map, in one pass."""
+    return {**depth_request(scene), **predict_request(scene)}
 
 
 def explain_request(scene: Scene, entry: Entry) -> dict[str, Any]:

@@ -16,13 +16,14 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from servelens.protocol import shorten
 
 MODELS = "models"
 MODELS_PATH = f"/{MODELS}"
-PAGES = ("explain", "explore", "compare", MODELS)
+COMPARE = "compare"
+PAGES = ("explain", "explore", COMPARE, MODELS)
 HOME = PAGES[0]
 MOST_METHODS = 6
 MOST_MODELS = 6
@@ -167,6 +168,11 @@ def parse(pathname: str | None, search: str | None) -> View:
         file=_last(pairs, "file"),
         story=_index(pairs, "story"),
     )
+
+
+def parse_at(href: str) -> View:
+    address = urlsplit(href)
+    return parse(address.path, address.query)
 
 
 def parse_named(text: str) -> Named:

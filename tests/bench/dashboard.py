@@ -68,6 +68,7 @@ DROPPED = """([text]) => new Promise((done) => {
 # From a changed control to the other colours in the picture that is seen.
 RECOLOURED = """([name, values]) => (async () => {
   const image = document.querySelector(".layer-above image");
+  const control = document.getElementById(name);
   const times = [];
   for (const value of values) {
     await new Promise((next) => requestAnimationFrame(next));
@@ -75,7 +76,8 @@ RECOLOURED = """([name, values]) => (async () => {
     await new Promise((done) => {
       const watch = new MutationObserver(() => { watch.disconnect(); done(); });
       watch.observe(image, { attributes: true });
-      window.dash_clientside.set_props(name, { value });
+      control.value = value;
+      control.dispatchEvent(new Event("input", { bubbles: true }));
     });
     times.push(performance.now() - begun);
   }

@@ -105,12 +105,39 @@ def test_what_came_in_parts_is_saved_as_a_whole(
     assert "part" not in saved["asked"]
 
 
+def test_a_files_trust_card_is_the_one_that_was_asked_for(
+    page: Page, chromium: Browser, tmp_path: Path
+) -> None:
+    """Of a method whose card is asked for by a click, before and after it."""
+    page.goto("/?method=integrated_gradients")
+    without = codec.read_npz(save(page, "npz", tmp_path).read_bytes())
+    assert without["answer"]["attributions"][0]["trust"] is None
+    page.get_by_role("button", name="Check this map").click()
+    judged = page.locator(".judgement").inner_text()
+    for name, read in (("npz", codec.read_npz), ("JSON", codec.read_json)):
+        told = read(save(page, name, tmp_path).read_bytes())
+        (entry,) = told["answer"]["attributions"]
+        assert told["asked"]["trust"] is True
+        assert len(entry["trust"]["curves"]["deletion"]) == 17
+        assert entry["trust"]["deletion_auc"] > 0
+        assert entry["map"].shape == (64, 64)
+    elsewhere = chromium.new_context(offline=True)
+    reader = elsewhere.new_page()
+    reader.goto(save(page, "HTML report", tmp_path).as_uri())
+    heading = reader.get_by_role("heading", name="Is it to be believed?")
+    expect(heading).to_contain_text("integrated_gradients for disc")
+    expect(reader.get_by_text(judged, exact=True)).to_be_visible()
+    expect(reader.get_by_role("img", name="The probability while")).to_be_visible()
+    assert reader.locator("polyline").count() == 4
+    elsewhere.close()
+
+
 def test_a_picture_is_as_the_page_looks(page: Page, tmp_path: Path) -> None:
     page.goto("/?method=grad_cam#opacity=0")
     expect(page.locator(".saving")).to_be_visible()
     without = colours(save(page, "PNG", tmp_path))
     page.goto("/?method=grad_cam#opacity=1&colours=magma")
-    expect(page.get_by_role("slider", name="Opacity")).to_have_attribute("aria-valuenow", "1")
+    expect(page.get_by_role("slider", name="Opacity")).to_have_value("1")
     seen = colours(save(page, "PNG", tmp_path))
     assert without.shape == seen.shape and min(seen.shape[:2]) > 400
     height, width, _ = seen.shape
@@ -148,8 +175,7 @@ def test_a_link_brings_back_the_look_too(page: Page, chromium: Browser) -> None:
     heat = page.locator(HEAT).first
     expect(heat).to_be_attached()
     page.get_by_role("slider", name="Hide below").press("End")
-    page.get_by_role("textbox", name="Colours").click()
-    page.get_by_role("option", name="Magma").click()
+    page.get_by_role("combobox", name="Colours").select_option("Magma")
     page.locator(".sentence").first.click()
     page.keyboard.press("[")
     expect(page).to_have_url(re.compile(r"#opacity=0\.75&hide=1&colours=magma$"))
@@ -167,7 +193,7 @@ def test_a_link_brings_back_the_look_too(page: Page, chromium: Browser) -> None:
     visitor = other.new_page()
     visitor.goto(link)
     expect(visitor.locator(".sentence").first).to_have_text(re.compile("^square"))
-    expect(visitor.get_by_role("textbox", name="Colours")).to_have_value("Magma")
+    expect(visitor.get_by_role("combobox", name="Colours")).to_have_value("magma")
     expect(visitor.get_by_role("switch", name="Pale photo")).not_to_be_checked()
     looks = visitor.locator(HEAT).first
     expect(looks).to_have_attribute("href", heat.get_attribute("href") or "")
@@ -178,8 +204,8 @@ def test_a_link_brings_back_the_look_too(page: Page, chromium: Browser) -> None:
 def test_a_look_that_is_none_is_the_usual_one(page: Page, look: str) -> None:
     page.goto(f"/?method=grad_cam{look}")
     expect(page.locator(HEAT).first).to_be_attached()
-    expect(page.get_by_role("slider", name="Opacity")).to_have_attribute("aria-valuenow", "0.8")
-    expect(page.get_by_role("textbox", name="Colours")).to_have_value("Colours as usual")
+    expect(page.get_by_role("slider", name="Opacity")).to_have_value("0.8")
+    expect(page.get_by_role("combobox", name="Colours")).to_have_value("usual")
 
 
 def test_what_a_unit_under_the_pointer_sees_is_boxed(page: Page) -> None:

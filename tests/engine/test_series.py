@@ -18,6 +18,7 @@ from tiny_net import TinyNet
 from servelens.engine import jobs, sampling
 from servelens.engine.methods import METHODS
 from servelens.engine.series.cells import SEGMENTS, cells_of
+from servelens.engine.series.path import RULES
 from servelens.protocol import Document
 
 IN_PARTS = [name for name, method in METHODS.items() if method.comes_in_parts]
@@ -49,6 +50,42 @@ def test_parts_add_up_to_the_whole(method: str, of: int) -> None:
         )
 
 
+@pytest.mark.parametrize("method", ["integrated_gradients", "layer_conductance"])
+@pytest.mark.parametrize("quadrature", RULES)
+def test_parts_of_a_path_add_up_whatever_its_steps_count(method: str, quadrature: str) -> None:
+    entry = {"method": method, "steps": 9, "quadrature": quadrature}
+    (whole,) = document(tiny(), explain=entry, dtype="float32").attributions
+    parts = [
+        document(tiny(), explain=entry, part={"index": i, "of": 4}).attributions[0]
+        for i in range(4)
+    ]
+    total = sum(part.map for part in parts) / sum(part.weight for part in parts)
+    assert np.abs(total - whole.map).max() <= 1e-6 * np.abs(whole.map).max()
+
+
+def test_a_share_that_looks_back_runs_the_image_before_once_more() -> None:
+    entry = {"method": "layer_conductance", "steps": 8}
+    costs = [document(tiny(), explain=entry, part={"index": i, "of": 2}).cost for i in range(2)]
+    # The image itself, the path's baseline and four steps; of the second share one step before.
+    assert [(cost.forwards, cost.backwards) for cost in costs] == [(6, 4), (7, 5)]
+    together = [entry, {"method": "integrated_gradients", "steps": 8}]
+    cost = document(tiny(), explain=together, part={"index": 1, "of": 2}).cost
+    assert (cost.forwards, cost.backwards) == (7, 5)
+
+
+def test_scores_too_far_apart_for_parts_are_told_so_and_the_whole_is_there() -> None:
+    """Weights that a softmax makes next to nothing would be lost, and with them the map."""
+    module = seeded(TinyNet)
+    with torch.no_grad():
+        module.head.weight *= 1e6
+    session = open_session(module)
+    (part,) = document(session, explain="score_cam", part={"index": 0, "of": 1}).attributions
+    assert part.map is None and part.problem.type == "unsupported"
+    assert "leave part out" in part.problem.hint
+    (whole,) = document(session, explain="score_cam").attributions
+    assert whole.map is not None
+
+
 @pytest.mark.parametrize("method", IN_PARTS)
 def test_a_share_without_any_image_adds_nothing(method: str) -> None:
     answer = document(tiny(), explain=method, part={"index": 0, "of": 10_000})
@@ -56,6 +93,14 @@ def test_a_share_without_any_image_adds_nothing(method: str) -> None:
     assert nothing.problem is None
     assert not nothing.map.any() and not nothing.weight.any()
     assert answer.cost.backwards == 0
+
+
+@pytest.mark.parametrize("method", IN_PARTS)
+def test_a_part_says_what_the_whole_would_take(method: str) -> None:
+    whole = document(tiny(), explain=method).cost
+    part = document(tiny(), explain=method, part={"index": 0, "of": 5}).cost
+    assert whole.whole is None
+    assert (part.whole.forwards, part.whole.backwards) == (whole.forwards, whole.backwards)
 
 
 def test_a_part_of_what_has_none_is_told_beside_the_others() -> None:

@@ -26,7 +26,8 @@ def test_agreement_is_said_and_so_is_its_lack() -> None:
     assert verdict({"a": says("disc"), "b": says("ring", 0.6)}) == (
         "They disagree: a says disc (0.9), b says ring (0.6)."
     )
-    assert verdict({"a": says("disc")}) == "Choose another model to compare this one with."
+    assert verdict({"a": says("disc")}) == "a says disc (0.9)."
+    assert verdict({"a": []}) == ""
 
 
 def test_overlap_is_what_both_have_in_the_same_places() -> None:

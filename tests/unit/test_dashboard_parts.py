@@ -14,13 +14,31 @@ from engine_fixtures.sessions import open_session, seeded
 from tiny_net import TinyNet
 
 from servelens.client import Result
+from servelens.engine.methods import score_cam
 from servelens.protocol import Problem, read_request, to_wire
 from servelens_dashboard.lens import Overview
-from servelens_dashboard.parts import PIECES, asked, asked_whole, is_awaited, sizes, together
+from servelens_dashboard.parts import (
+    PIECES,
+    asked,
+    asked_whole,
+    is_awaited,
+    known,
+    sizes,
+    together,
+)
 from servelens_dashboard.scene import Scene, explain_request
 from servelens_dashboard.url_state import Entry, View
 
-SLOW_IN_PARTS = ("occlusion", "integrated_gradients", "smooth_grad_sq", "ablation_cam")
+SLOW_IN_PARTS = (
+    "occlusion",
+    "integrated_gradients",
+    "smooth_grad_sq",
+    "ablation_cam",
+    "score_cam",
+    "layer_conductance",
+)
+# Milliseconds that a pass takes on a model that is slow, and on one that is not.
+SLOWLY, QUICKLY = 1000.0, 0.5
 
 
 @cache
@@ -29,9 +47,12 @@ def session() -> Any:
 
 
 class Engine:
-    """Answers as a server would, keeps answers as the dashboard does, and counts what it ran."""
+    """Answers as a server would, keeps answers as the dashboard does, and counts what it ran. Each
+    pass is said to take as long as it is told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, pass_ms: float = SLOWLY, lacks: tuple[str, ...] = ()) -> None:
+        self.pass_ms = pass_ms
+        self.lacks = lacks
         self.kept: dict[str, Result] = {}
         self.ran: list[dict[str, Any]] = []
 
@@ -41,11 +62,20 @@ class Engine:
             self.ran.append(request)
             (answer,) = session().run([read_request(request, photo())])
             assert not isinstance(answer, Problem), answer
-            self.kept[key] = Result.of(to_wire(answer), photo(), request)
+            document = to_wire(answer)
+            cost = document["cost"]
+            cost["ms"]["compute"] = self.pass_ms * (cost["forwards"] + 2 * cost["backwards"])
+            for name in self.lacks:
+                cost.pop(name, None)
+            self.kept[key] = Result.of(document, photo(), request)
         return self.kept[key]
 
     def knows(self, version: Any, name: str, request: dict[str, Any]) -> bool:
         return json.dumps(request, sort_keys=True) in self.kept
+
+    @property
+    def forwards(self) -> int:
+        return sum(result.cost.forwards for result in self.kept.values())
 
 
 def scene(**costs: float) -> Scene:
@@ -60,10 +90,11 @@ def scene(**costs: float) -> Scene:
 @pytest.mark.parametrize("method", SLOW_IN_PARTS)
 def test_parts_make_the_same_map_as_the_whole(method: str) -> None:
     engine: Any = Engine()
-    whole = engine.ask(None, "p", explain_request(scene(), Entry(method)))
+    whole = Engine().ask(None, "p", explain_request(scene(), Entry(method)))
     result = asked_whole(engine, scene(), Entry(method))
     mine, theirs = result.attributions[0], whole.attributions[0]
-    np.testing.assert_allclose(mine.to_numpy(), theirs.to_numpy(), atol=2e-6 * theirs.map.max())
+    largest = np.abs(theirs.map).max()
+    np.testing.assert_allclose(mine.to_numpy(), theirs.to_numpy(), atol=2e-6 * largest)
     np.testing.assert_array_equal(result.to_numpy()["attributions/0/map"], mine.to_numpy())
     assert result.origin.asked == whole.origin.asked
     assert mine.weight is None and "part" not in result.origin.asked
@@ -72,6 +103,71 @@ def test_parts_make_the_same_map_as_the_whole(method: str) -> None:
         rounding = 1e-6 * float(np.abs(mine.to_numpy()).sum())
         assert mine.convergence_delta == pytest.approx(theirs.convergence_delta, abs=rounding)
     assert result.cost.forwards > whole.cost.forwards
+
+
+def test_what_the_first_part_shows_to_be_quick_is_asked_for_whole() -> None:
+    """Integrated gradients of 7 steps: the image, the baseline and the steps, once; beside a first
+    part of none."""
+    engine: Any = Engine(QUICKLY)
+    entry = Entry("integrated_gradients", params=(("steps", 7),))
+    found = asked(engine, scene(), entry, 0.0)
+    assert found.is_whole and found.result.cost.forwards == 9
+    assert [request.get("part") for request in engine.ran] == [{"index": 0, "of": PIECES}, None]
+    assert engine.forwards == 11
+    asked(engine, scene(), entry, 0.0)
+    assert len(engine.ran) == 2
+
+
+def test_few_steps_that_are_slow_come_in_no_more_parts_than_there_are() -> None:
+    engine: Any = Engine()
+    entry = Entry("integrated_gradients", params=(("steps", 7),))
+    found = asked(engine, scene(), entry)
+    assert found.is_whole and found.of == 8
+    # The photo and the baseline with each part, and each step once.
+    assert engine.forwards == 2 * (1 + 8) + 7
+
+
+def test_an_archive_that_does_not_say_what_the_whole_takes_is_taken_at_its_parts_word() -> None:
+    engine: Any = Engine(QUICKLY, lacks=("whole",))
+    asked(engine, scene(), Entry("occlusion"))
+    assert [request.get("part") for request in engine.ran] == [{"index": 0, "of": PIECES}, None]
+    engine = Engine(lacks=("whole",))
+    assert asked(engine, scene(), Entry("occlusion")).of == PIECES
+    assert all("part" in request for request in engine.ran)
+
+
+def test_what_no_part_can_be_given_is_asked_for_as_a_whole(monkeypatch: Any) -> None:
+    monkeypatch.setattr(score_cam, "FARTHEST", 0.0)
+    engine: Any = Engine()
+    found = asked(engine, scene(), Entry("score_cam"), 0.0)
+    assert found.is_whole and found.result.attributions[0].map is not None
+    # Of twelve channels none falls to the first of 64 parts.
+    of_parts = [request.get("part") for request in engine.ran]
+    assert of_parts == [{"index": 0, "of": PIECES}, {"index": 0, "of": 8}, None]
+    (whole,) = [key for key in engine.kept if '"part"' not in key]
+    del engine.kept[whole]
+    stopped = asked(engine, scene(), Entry("score_cam"), None)
+    assert not stopped.is_whole and stopped.result.attributions[0].problem is not None
+    assert known(engine, scene(), Entry("score_cam")) is None
+    assert len(engine.ran) == len(of_parts)
+
+
+def test_what_is_known_is_known_without_asking() -> None:
+    engine: Any = Engine()
+    for entry in (Entry("rise"), Entry("var_grad")):
+        assert known(engine, scene(), entry) is None
+        assert not engine.ran
+        asked(engine, scene(), entry, 0.0)
+        ran = len(engine.ran)
+        assert (known(engine, scene(), entry) is None) == (entry.method == "rise")
+        whole = asked_whole(engine, scene(), entry)
+        found = known(engine, scene(), entry)
+        assert found is not None
+        np.testing.assert_array_equal(
+            found.attributions[0].to_numpy(), whole.attributions[0].to_numpy()
+        )
+        assert len(engine.ran) >= ran
+        engine = Engine()
 
 
 def test_each_time_one_part_more_is_asked_and_none_twice() -> None:
@@ -114,13 +210,13 @@ def test_a_person_is_told_to_wait_only_for_what_is_slow_and_not_there() -> None:
 
 
 @pytest.mark.parametrize("piece_ms", [0, 1, 40, 100, 300, 5000])
-def test_bites_are_shares_of_the_work_and_short(piece_ms: float) -> None:
-    done = 1
-    for size in sizes(piece_ms):
-        assert done % size == 0 and PIECES % size == 0
+@pytest.mark.parametrize(("done", "of"), [(1, PIECES), (0, 8), (0, 1)])
+def test_bites_are_shares_of_the_work_and_short(piece_ms: float, done: int, of: int) -> None:
+    for size in sizes(piece_ms, done, of):
+        assert done % size == 0 and of % size == 0
         assert size == 1 or size * piece_ms <= 1000
         done += size
-    assert done == PIECES
+    assert done == of
 
 
 def part(values: Any, weight: Any) -> Result:

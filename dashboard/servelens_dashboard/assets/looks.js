@@ -46,24 +46,43 @@
     return pairs.size ? `#${pairs}` : "";
   }
 
+  const control = (name) => document.getElementById(name);
+
+  // On the controls, which are the browser's own.
+  function show(look) {
+    for (const name of Object.keys(WRITTEN)) control(name).value = look[name];
+  }
+
+  function chosen() {
+    const colours = control("colours").value;
+    return {
+      ...usual,
+      opacity: Number(control("opacity").value),
+      threshold: Number(control("threshold").value),
+      colours: colours === USUAL_COLOURS ? null : colours,
+    };
+  }
+
+  // While a slider is moved pictures follow it at once, and what takes longer once it rests.
+  function choose() {
+    const appearance = chosen();
+    window.servelens.heat.tint(known, appearance);
+    clearTimeout(resting);
+    const settle = () => window.dash_clientside.set_props("appearance", { data: appearance });
+    resting = setTimeout(settle, AT_REST_MS);
+  }
+
+  document.addEventListener("input", (event) => {
+    if (usual && Object.hasOwn(WRITTEN, event.target.id)) choose();
+  });
+
   window.dash_clientside = window.dash_clientside || {};
   window.dash_clientside.looks = {
     arrive(tables, appearance) {
       usual = appearance;
       known = tables;
-      const look = named() || usual;
-      return [look.opacity, look.threshold, look.colours || USUAL_COLOURS, isPale()];
-    },
-
-    // While a slider is moved pictures follow it at once, and what takes longer once it rests.
-    choose(opacity, threshold, colours, tables, before) {
-      const chosen = colours === USUAL_COLOURS ? null : colours;
-      const appearance = { ...before, opacity, threshold, colours: chosen };
-      window.servelens.heat.tint(tables, appearance);
-      clearTimeout(resting);
-      const settle = () =>
-        window.dash_clientside.set_props("appearance", { data: appearance });
-      resting = setTimeout(settle, AT_REST_MS);
+      show(named() || { ...usual, colours: USUAL_COLOURS });
+      return [chosen(), isPale()];
     },
 
     // Where a page was left the address has no look; and no step back is made of a moved slider.
@@ -85,9 +104,8 @@
   window.addEventListener("hashchange", () => {
     const look = usual && named();
     if (!look) return;
-    for (const [name, value] of Object.entries(look)) {
-      window.dash_clientside.set_props(name, { value });
-    }
+    show(look);
+    choose();
     window.dash_clientside.set_props("pale", { checked: isPale() });
   });
 })();

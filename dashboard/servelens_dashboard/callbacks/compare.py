@@ -1,85 +1,101 @@
-"""The page Compare: each model is asked the same, and one that cannot answer holds up no other."""
+"""The page Compare beside its panels: what the models say, and how far they agree.
+
+Each model is asked by itself and told of when it has answered, so that what they have in common is
+drawn from those that are there, model by model.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
-from dash import Dash, Input, Output
+from dash import ALL, MATCH, Dash, Input, Output, State
 from dash.exceptions import PreventUpdate
 
 from servelens.client import Result
+from servelens_dashboard.callbacks.panels import subject
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.figures.look import THEMES, Theme
 from servelens_dashboard.lens import Lens
-from servelens_dashboard.parts import asked_whole
-from servelens_dashboard.scene import Scene, depth_request, each_scene, predict_request, scene_at
-from servelens_dashboard.troubles import EXPECTED, tell
-from servelens_dashboard.url_state import View
+from servelens_dashboard.parts import known
+from servelens_dashboard.scene import compare_request, scene_of
+from servelens_dashboard.troubles import EXPECTED, unexpected
+from servelens_dashboard.url_state import View, parse_at
 from servelens_dashboard.views import compare
-
-Draw = Callable[[Lens, View, Theme], Any]
+from servelens_dashboard.views.panel import WHOLE
 
 
 def register(app: Dash, desk: Desk) -> None:
-    parts: dict[str, Draw] = {
-        "compare-maps": _maps,
-        "compare-predictions": _predictions,
-        "compare-depth": _depth,
-    }
-    for part, draw in parts.items():
-        _wire(app, desk, part, draw)
+    lens = desk.lens
 
+    @app.callback(
+        Output({"panel": MATCH, "part": compare.TOLD}, "data"),
+        Input({"panel": MATCH, "part": "ask"}, "data"),
+        State({"panel": MATCH, "part": "ask"}, "id"),
+    )
+    async def ask_model(ask: dict[str, str], where: dict[str, str]) -> bool:
+        return await desk.run(_answers, lens, parse_at(ask["href"]), where["panel"])
 
-def _wire(app: Dash, desk: Desk, part: str, draw: Draw) -> None:
-    @app.callback(Output(part, "children"), Input("compare-ask", "data"), Input("theme", "data"))
-    async def show(ask: dict[str, str], theme: str | None) -> Any:
+    @app.callback(
+        Output("compare-predictions", "children"),
+        Output("compare-depth", "children"),
+        Input({"panel": ALL, "part": compare.TOLD}, "data"),
+        Input("theme", "data"),
+        State("compare-ask", "data"),
+    )
+    async def show_answers(told: list[bool | None], theme: str | None, ask: dict[str, str]) -> Any:
         if theme not in THEMES:
             raise PreventUpdate
-        view = (await desk.run(scene_at, ask["href"], desk.lens)).view
-        return await desk.drawn(lambda: draw(desk.lens, view, THEMES[theme]))
+        view = parse_at(ask["href"])
+        has_told = dict(zip(map(str, view.models), told, strict=True))
+        drawn = await desk.drawn(lambda: _told(lens, view, has_told, THEMES[theme]))
+        return drawn if isinstance(drawn, tuple) else (drawn, [])
+
+    @app.callback(
+        Output("compare-places", "children"),
+        Output("compare-saving", "children"),
+        Input({"panel": ALL, "part": WHOLE}, "data"),
+        State("compare-ask", "data"),
+    )
+    async def show_places(whole: list[str], ask: dict[str, str]) -> Any:
+        view = parse_at(ask["href"])
+        maps = await desk.run(_maps, lens, view, whole)
+        return compare.places(maps), compare.savings(view, list(maps))
 
 
-def _maps(lens: Lens, view: View, theme: Theme) -> Any:
-    results: dict[str, Result | str] = {}
-    methods: dict[str, str] = {}
-    for name, scene in each_scene(view, lens).items():
-        if not isinstance(scene, Scene):
-            results[name] = tell(scene).what
-            continue
-        entry = scene.view.methods[0]
-        methods[name] = scene.methods.get(entry.method, {}).get("title", entry.method)
-        results[name] = _map(lens, scene)
-    return compare.maps_body(view, results, methods, theme)
-
-
-def _map(lens: Lens, scene: Scene) -> Result | str:
+def _answers(lens: Lens, view: View, name: str) -> bool:
+    """Whether it does; why not stands in its panel."""
     try:
-        result = asked_whole(lens, scene, scene.view.methods[0])
-    except EXPECTED as error:
-        return tell(error).what
-    shown = result.attributions[0]
-    return shown.why_nothing if shown.map is None else result
+        _answer(lens, view, name)
+    except EXPECTED:
+        return False
+    except Exception as error:
+        unexpected(error)
+        return False
+    return True
 
 
-def _predictions(lens: Lens, view: View, theme: Theme) -> Any:
-    answers = _answers(lens, view, predict_request)
-    models = {name: list(result.predictions) for name, result in answers.items()}
-    return compare.predictions_body(models, theme)
+def _answer(lens: Lens, view: View, name: str) -> Result:
+    scene = scene_of(view, name, lens)
+    return lens.ask(scene.version, scene.view.photo or "", compare_request(scene))
 
 
-def _depth(lens: Lens, view: View, theme: Theme) -> Any:
-    answers = _answers(lens, view, depth_request)
-    models = {name: result.activations for name, result in answers.items()}
-    return compare.depth_body(models, theme)
+def _told(lens: Lens, view: View, told: Mapping[str, bool | None], theme: Theme) -> Any:
+    awaited = [name for name, answers in told.items() if answers is None]
+    results = {name: _answer(lens, view, name) for name, answers in told.items() if answers}
+    predictions = {name: list(result.predictions) for name, result in results.items()}
+    layers = {name: result.activations for name, result in results.items()}
+    return (
+        compare.predictions_body(predictions, awaited, theme),
+        compare.depth_body(layers, theme),
+    )
 
 
-def _answers(
-    lens: Lens, view: View, request: Callable[[Scene], dict[str, Any]]
-) -> dict[str, Result]:
-    """Of those that answer; why another does not stands where its map would be."""
-    answers = {}
-    for name, scene in each_scene(view, lens).items():
-        if isinstance(scene, Scene):
-            answers[name] = lens.ask(scene.version, view.photo or "", request(scene))
-    return answers
+def _maps(lens: Lens, view: View, whole: list[str]) -> dict[str, Result]:
+    """In the order of the page."""
+    found = {
+        name: known(lens, *subject(lens, view, name))
+        for name in map(str, view.models)
+        if name in whole
+    }
+    return {name: result for name, result in found.items() if result is not None}

@@ -11,19 +11,9 @@ from servelens_dashboard.desk import Desk
 def register(app: Dash, desk: Desk) -> None:
     app.clientside_callback(
         ClientsideFunction("looks", "arrive"),
-        Output("opacity", "value"),
-        Output("threshold", "value"),
-        Output("colours", "value"),
+        Output("appearance", "data"),
         Output("pale", "checked"),
         Input("colour-tables", "data"),
-        State("appearance", "data"),
-    )
-    app.clientside_callback(
-        ClientsideFunction("looks", "choose"),
-        Input("opacity", "value"),
-        Input("threshold", "value"),
-        Input("colours", "value"),
-        State("colour-tables", "data"),
         State("appearance", "data"),
     )
     app.clientside_callback(

@@ -11,11 +11,11 @@ from servelens_dashboard import questions
 from servelens_dashboard.components.fields import with_field
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.figures.field import place_at
-from servelens_dashboard.lens import Lens, looked_at
+from servelens_dashboard.ground import ground
+from servelens_dashboard.lens import Lens
 from servelens_dashboard.scene import set_scene
 from servelens_dashboard.troubles import EXPECTED, unexpected
 from servelens_dashboard.url_state import Entry, View, parse, parse_entry, parse_named
-from servelens_dashboard.views.compare import compared
 from servelens_dashboard.views.explore import atlas_of
 
 HERE = (State("url", "pathname"), State("url", "search"))
@@ -61,13 +61,9 @@ def choose_model(lens: Lens, view: View, _: Any, model: str) -> View | None:
 
 def choose_models(lens: Lens, view: View, _: Any, models: list[str]) -> View | None:
     """The first one stays where all were taken away."""
-    named = tuple(map(parse_named, models)) or _shown(lens, view).models[:1]
-    shown = compared(set_scene(view, lens)).models
+    shown = _shown(lens, view).models
+    named = tuple(map(parse_named, models)) or shown[:1]
     return None if named == shown else view.but(models=named, target=None, versus=None)
-
-
-def take_photo(lens: Lens, view: View, _: Any, brought: dict[str, str] | None) -> View | None:
-    return view.but(photo=brought["photo"], target=None, versus=None) if brought else None
 
 
 def add_method(lens: Lens, view: View, _: Any, method: str | None) -> View | None:
@@ -108,7 +104,7 @@ def choose_unit(lens: Lens, view: View, _: Any, click: dict[str, Any] | None) ->
     scene = set_scene(view, lens)
     result = questions.channel(scene, questions.about(scene, lens))
     places = result.activations[0].to_numpy().shape[1:]
-    return scene.view.but(place=place_at(*_where(click), looked_at(result), places))
+    return scene.view.but(place=place_at(*_where(click), ground(scene, result).seen, places))
 
 
 def choose_layer(lens: Lens, view: View, _: Any, click: dict[str, Any] | None) -> View | None:
@@ -129,7 +125,6 @@ def scale_colours(lens: Lens, view: View, _: Any, scale: str) -> View | None:
 CHANGES: tuple[tuple[Input, Change], ...] = (
     (Input("model", "value"), choose_model),
     (Input("models", "value"), choose_models),
-    (Input("brought", "data"), take_photo),
     (Input("add-method", "value"), add_method),
     (Input({"heat": "atlas"}, "clickData"), choose_channel),
     (Input({"heat": "channel"}, "clickData"), choose_unit),

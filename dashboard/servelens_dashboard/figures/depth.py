@@ -75,16 +75,23 @@ def draw(models: Models, chosen: str | None = None, theme: Theme = LIGHT) -> go.
 def tell(models: Models) -> Twin:
     several = len(models) > 1
     rows: list[dict[str, Cell]] = []
+    said: list[str] = []
     for model, layers in models.items():
+        own = [_row(layer, statistics) for layer, statistics in _told(layers)]
         which: dict[str, Cell] = {"model": model} if several else {}
-        rows += [{**which, **_row(layer, statistics)} for layer, statistics in _told(layers)]
+        rows += [{**which, **row} for row in own]
+        if own:
+            said.append(f"{f'{model}, ' if several else ''}{_zeros(own)}")
     if not rows:
         return Twin("No statistics were asked for.")
+    return Twin(f"Statistics of {'; of '.join(said)}.", tuple(rows))
+
+
+def _zeros(rows: Sequence[Mapping[str, Cell]]) -> str:
     first, last = (
         f"{row['layer']}: {number(float(row['exact zeros']))}" for row in (rows[0], rows[-1])
     )
-    caption = f"Statistics of {len(rows)} layers; share of exact zeros from {first} to {last}."
-    return Twin(caption, tuple(rows))
+    return f"{len(rows)} layers, share of exact zeros from {first} to {last}"
 
 
 def _told(layers: Sequence[Activation]) -> list[tuple[str, Statistics]]:

@@ -19,15 +19,15 @@ ROW = 26
 # In rows: what a model's name takes, and the space before the next one's.
 TITLE = 1.0
 BETWEEN = 0.4
-# Room for the number behind the longest bar, which is 1.
-REACH = 0.3
+# Pixels for the number behind the longest bar, which no class's name may take: ">0.999".
+NUMBER = 56
 
 
 def draw(models: Models, chosen: int | None = None, theme: Theme = LIGHT) -> go.Figure:
     """A clicked bar's `customdata` begins with the index of its class."""
     order = _order(models)
     several = len(models) > 1
-    drawn = look.figure(theme, margin=look.sides(8, 8, 4, 4), bargap=0.35, showlegend=False)
+    drawn = look.figure(theme, margin=look.sides(8, NUMBER, 4, 4), bargap=0.35, showlegend=False)
     at, names = 0.0, {}
     for model, predictions in models.items():
         if several:
@@ -39,7 +39,7 @@ def draw(models: Models, chosen: int | None = None, theme: Theme = LIGHT) -> go.
         drawn.add_trace(_bars(listed, rows, chosen, theme))
         at += len(listed) + (BETWEEN if several else 0)
     drawn.update_layout(height=round(ROW * max(1.0, at)) + 8)
-    drawn.update_xaxes(range=[0, 1 + REACH], visible=False)
+    drawn.update_xaxes(range=[0, 1], visible=False)
     drawn.update_yaxes(
         tickvals=list(names),
         ticktext=[plain(name) for name in names.values()],

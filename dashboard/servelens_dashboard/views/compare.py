@@ -2,99 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dash_mantine_components as dmc
 from dash import dcc, html
 
 from servelens.client import Activation, Prediction, Result
-from servelens.client.colours import Scale
 from servelens_dashboard.agreement import same_places, verdict
 from servelens_dashboard.components.graph import graph, numbers
 from servelens_dashboard.components.looks import scale_links
 from servelens_dashboard.components.notice import hint
-from servelens_dashboard.components.photo import bare_photo, photo_graph, photo_src
 from servelens_dashboard.components.saving import saving
-from servelens_dashboard.figures import depth, heat
+from servelens_dashboard.figures import depth
 from servelens_dashboard.figures import predictions as bars
-from servelens_dashboard.figures.evidence import Evidence, who
+from servelens_dashboard.figures.evidence import Evidence
 from servelens_dashboard.figures.look import Theme
 from servelens_dashboard.figures.maps import plane
 from servelens_dashboard.lens import Lens, looked_at
 from servelens_dashboard.scene import Scene
-from servelens_dashboard.url_state import MOST_MODELS, SHARED, Named, View
+from servelens_dashboard.url_state import MOST_MODELS, Named, View, parse_named
+from servelens_dashboard.views import panel
 from servelens_dashboard.views.side import model_choices, side
+
+# Of a model's panel: whether it has answered.
+TOLD = "told"
 
 
 def page(scene: Scene, lens: Lens, pulse: str) -> list[html.Div]:
-    view = compared(scene)
     chooser = dmc.MultiSelect(
         id="models",
         label="Models",
         data=model_choices(scene.overview),
-        value=[str(named) for named in view.models],
+        value=[str(named) for named in scene.view.models],
         maxValues=MOST_MODELS,
+        placeholder="Add a model" if len(scene.view.models) < MOST_MODELS else "",
         searchable=True,
     )
-    ask = {"href": view.href, "pulse": pulse}
     return [
-        side(scene.but(view), lens, chooser=chooser),
-        html.Div(_stage(view, ask), className="stage"),
+        side(scene, lens, chooser=chooser),
+        html.Div(_stage(scene, pulse), className="stage"),
         html.Div(
             [html.Div(id="compare-predictions"), html.Div(id="compare-depth")], className="right"
         ),
     ]
 
 
-def compared(scene: Scene) -> View:
-    """A comparison is of two at least: beside a single model stand the others that can answer."""
-    view = scene.view
-    if len(view.models) > 1:
-        return view
-    ready = [
-        Named(name)
-        for name, versions in scene.overview.models.items()
-        if versions[0].is_ready and name != view.models[0].name
-    ]
-    return view.but(models=(*view.models, *ready)[:MOST_MODELS]).at_layer(None)
-
-
-def maps_body(
-    view: View, results: Mapping[str, Result | str], methods: Mapping[str, str], theme: Theme
+def predictions_body(
+    models: Mapping[str, list[Prediction]], awaited: Sequence[str], theme: Theme
 ) -> list[Any]:
-    """A panel a model; a text says why there is no map."""
-    drawn = {name: result for name, result in results.items() if not isinstance(result, str)}
-    shared = Scale.shared([_scale(result) for result in drawn.values()]) if drawn else None
-    panels = []
-    for name, result in results.items():
-        title = html.H2([name, html.Small(f" {methods.get(name, '')}")])
-        if isinstance(result, str):
-            said = [bare_photo(view.photo or ""), html.P(result, className="notice", role="alert")]
-        else:
-            scale = shared if view.scale == SHARED and shared else _scale(result)
-            said = _map(name, result, scale, view, theme)
-        panels.append(html.Section([title, *said], className="panel"))
-    places = (
-        same_places({name: _evidence(result) for name, result in drawn.items()}) if drawn else ""
-    )
-    return [
-        html.Div(panels, className="panels"),
-        html.P(places, className="sentence"),
-        saving(view, "maps") if drawn else None,
-    ]
-
-
-def predictions_body(models: Mapping[str, list[Prediction]], theme: Theme) -> list[Any]:
+    """Of those that have answered."""
+    have = "have" if len(awaited) > 1 else "has"
+    waiting = hint(f"{' and '.join(awaited)} {have} not answered yet.") if awaited else None
+    if not models:
+        return [waiting]
     twin = bars.tell(models)
     return [
         html.P(verdict(models), className="sentence"),
+        waiting,
         graph(bars.draw(models, theme=theme), twin, "prediction-bars"),
         numbers(twin),
     ]
 
 
 def depth_body(models: Mapping[str, tuple[Activation, ...]], theme: Theme) -> list[Any]:
+    if not models:
+        return []
     twin = depth.tell(models)
     return [
         html.H2("On the way through the networks"),
@@ -104,36 +77,54 @@ def depth_body(models: Mapping[str, tuple[Activation, ...]], theme: Theme) -> li
     ]
 
 
-def _stage(view: View, ask: Mapping[str, str]) -> list[Any]:
+def places(maps: Mapping[str, Result]) -> str:
+    """Of the models of which it is known where in the photo they look."""
+    looked = {name: _evidence(result) for name, result in maps.items() if result.input is not None}
+    return same_places(looked) if looked else ""
+
+
+def savings(view: View, shown: Sequence[str]) -> list[Any]:
+    """What is there to be saved: of the models whose maps are shown."""
+    if not shown:
+        return []
+    saved = view.but(models=tuple(map(parse_named, shown)))
+    return list(saving(saved, "maps").children)
+
+
+def _stage(scene: Scene, pulse: str) -> list[Any]:
+    view = scene.view
     if view.photo is None:
         return [hint("Drop an image here, paste one, or choose a file.")]
-    waiting = [
-        html.Section([html.H2(str(named)), bare_photo(view.photo)], className="panel")
-        for named in view.models
-    ]
+    ask = {"href": view.href, "pulse": pulse}
+    panels = [_panel(scene, named, view.photo, ask) for named in view.models]
     return [
-        html.Div(html.Div(waiting, className="panels"), id="compare-maps"),
-        scale_links(view),
+        _alone(view.models[0]) if len(panels) == 1 else None,
+        html.Div(
+            [
+                html.Div(panels, className="panels"),
+                html.P(id="compare-places", className="sentence"),
+                html.Div(id="compare-saving", className="saving"),
+            ],
+            id="compare-maps",
+        ),
+        panel.fellows(view),
+        html.Div(scale_links(view), className="scales") if len(panels) > 1 else None,
         dcc.Store(id="compare-ask", data=ask),
     ]
 
 
-def _map(name: str, result: Result, scale: Scale, view: View, theme: Theme) -> list[Any]:
-    shown, seen = result.attributions[0], looked_at(result)
-    values = plane(shown.to_numpy())
-    figure = heat.draw(photo_src(view.photo or ""), seen, values, scale, theme=theme)
-    twin = heat.tell(values, scale, f"{name}: {shown.title}")
-    return [
-        photo_graph(figure, twin, seen, {"heat": f"compare {name}"}),
-        html.P(who(shown.target, result.predictions), className="sentence"),
-        html.P(twin.caption, className="hint"),
-        numbers(twin),
-    ]
+def _alone(named: Named) -> html.P:
+    return html.P(
+        f"A comparison is of 2 to {MOST_MODELS} models: choose another to stand beside {named}.",
+        className="sentence",
+    )
 
 
-def _scale(result: Result) -> Scale:
-    shown = result.attributions[0]
-    return Scale.of(plane(shown.to_numpy()), signed=shown.signed)
+def _panel(scene: Scene, named: Named, photo: str, ask: Mapping[str, str]) -> Any:
+    method = scene.view.methods[0].method
+    title = html.Small(f" {scene.methods.get(method, {}).get('title', method)}")
+    told = dcc.Store(id={"panel": str(named), "part": TOLD})
+    return panel.place(str(named), [str(named), title], photo, ask, told)
 
 
 def _evidence(result: Result) -> Evidence:

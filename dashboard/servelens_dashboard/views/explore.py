@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import dash_mantine_components as dmc
 from dash import dcc, html
@@ -23,10 +22,11 @@ from servelens_dashboard.figures.atlas import tell as tell_atlas
 from servelens_dashboard.figures.grid import Grid
 from servelens_dashboard.figures.look import Theme, number
 from servelens_dashboard.lens import Lens
-from servelens_dashboard.questions import MOST_CHANNELS, SORTS, USUAL_SORT
+from servelens_dashboard.questions import BY_ABLATION, MOST_CHANNELS, SORTS, USUAL_SORT
 from servelens_dashboard.scene import MAP, Scene
-from servelens_dashboard.url_state import OWN, SHARED, View, parse
+from servelens_dashboard.url_state import OWN, SHARED, View
 from servelens_dashboard.views.channel import channel_view
+from servelens_dashboard.views.shell import News
 from servelens_dashboard.views.side import side
 
 SCALES = {OWN: "each on its own scale", SHARED: "all on one scale"}
@@ -50,11 +50,15 @@ def page(scene: Scene, lens: Lens, pulse: str) -> list[html.Div]:
     ]
 
 
-def stays(href: str, view: View) -> bool:
-    """Whether the page at this address is that of the view, but for the channel: what is of it is
-    drawn anew then, each part in its place."""
-    address = urlsplit(href)
-    return parse(address.path, address.query).at_channel(None) == view.at_channel(None)
+def stays(before: View, view: View) -> bool:
+    """Whether the page is the same but for the channel: what is of it is drawn anew then, each part
+    in its place."""
+    return before.at_channel(None) == view.at_channel(None)
+
+
+def news(scene: Scene, lens: Lens, pulse: str) -> News:
+    """Nothing, for its parts look at the address by themselves."""
+    return ()
 
 
 def network_body(scene: Scene, theme: Theme) -> list[Any]:
@@ -79,7 +83,7 @@ def atlas_body(scene: Scene, result: Result, theme: Theme) -> list[Any]:
         picture_graph(figure, twin, height / width, {"heat": "atlas"}),
         html.P(twin.caption, className="hint"),
         numbers(twin),
-        saving(scene.view, "atlas"),
+        saving(scene.view.at_channel(None), "atlas"),
     ]
 
 
@@ -109,7 +113,7 @@ def _stage(scene: Scene, pulse: str) -> list[Any]:
         return [hint("This model has no layer with a map to look at."), predictions]
     return [
         html.Div(id="network"),
-        html.Div([html.H2(view.layer), _choices(view)], className="title"),
+        html.Div([html.H2(view.layer), _choices(scene)], className="title"),
         html.Div(_room(scene), id="atlas", className="atlas"),
         channel_view(view),
         dcc.Store(id=LAYER_ASK, data=_ask(view.at_channel(None), pulse)),
@@ -119,18 +123,34 @@ def _stage(scene: Scene, pulse: str) -> list[Any]:
 
 
 def _room(scene: Scene) -> html.Div | None:
-    """As high as the atlas will be, so that what is below it stays where it is."""
+    """As high as the atlas will be, so that what is below it stays where it is; with what there is
+    to wait for, where that may be long."""
     if scene.layer is None or len(scene.layer["shape"] or ()) != MAP:
         return None
     count, *sides = scene.layer["shape"]
     width, height = Grid.of((min(count, MOST_CHANNELS), *sides), count - 1).size
-    return html.Div(className="room", style={"aspectRatio": f"{width} / {height}"})
+    said = _ranking(count) if scene.view.sort_by == BY_ABLATION else None
+    return html.Div(said, className="room", style={"aspectRatio": f"{width} / {height}"})
 
 
-def _choices(view: View) -> html.Div:
+def _ranking(count: int) -> html.Div:
+    words = f"The model is asked {count} times, each time without one channel."
+    bar = html.Progress(**{"aria-label": "The channels are being ranked"})
+    return html.Div([bar, html.Span(words)], className="progress", role="status")
+
+
+def sorts_of(scene: Scene) -> dict[str, str]:
+    """Of the one that is not for nothing, what it costs."""
+    shape = (scene.layer or {}).get("shape") or ()
+    cost = f": {shape[0]} passes" if shape else ""
+    return {**SORTS, BY_ABLATION: f"{SORTS[BY_ABLATION]}{cost}"}
+
+
+def _choices(scene: Scene) -> html.Div:
     """How the atlas is sorted and scaled."""
+    view = scene.view
     choices = (
-        ("sort", "Order of the channels", SORTS, view.sort_by or USUAL_SORT),
+        ("sort", "Order of the channels", sorts_of(scene), view.sort_by or USUAL_SORT),
         ("scale", "Scale of the colours", SCALES, view.scale),
     )
     return html.Div(

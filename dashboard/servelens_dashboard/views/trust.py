@@ -7,29 +7,37 @@ from typing import Any
 
 from dash import dcc, html
 
-from servelens.client import Attribution
+from servelens.client import Attribution, verdict
+from servelens.client.verdict import Finding
 from servelens.protocol import TrustCard
 from servelens_dashboard.components.graph import graph, numbers
-from servelens_dashboard.figures import curves, verdict
+from servelens_dashboard.figures import curves
 from servelens_dashboard.figures.curves import Curves
 from servelens_dashboard.figures.look import Theme
-from servelens_dashboard.figures.verdict import Finding
 
 # In forward passes: what costs more is only checked when a person asks for it.
 CHEAP = 10
-CARD, ASK, CHECK = "card", "card-ask", "check"
+CARD, WANTED, ASK, CHECK = "card", "card-wanted", "card-ask", "check"
 
 
 def place(name: str, method: Mapping[str, Any], ask: Mapping[str, str]) -> html.Div:
-    """Where a panel's card will be; filled by a callback of its own, so that no map waits for it,
-    for a card takes some sixty images more."""
-    cheap = method.get("relative_cost", 0) <= CHEAP
+    """Where a panel's card will be. What is wanted is asked for once the map is there, for a card
+    takes some sixty images more, and a worker does one thing after the other."""
     return html.Div(
         [
             html.Div(id={"panel": name, "part": CARD}, className="trust"),
-            dcc.Store(id={"panel": name, "part": ASK}, data={**ask, "cheap": cheap}),
+            dcc.Store(id=wanted_id(name), data=wanted(method, ask)),
+            dcc.Store(id={"panel": name, "part": ASK}),
         ]
     )
+
+
+def wanted(method: Mapping[str, Any], ask: Mapping[str, str]) -> dict[str, Any]:
+    return {**ask, "cheap": method.get("relative_cost", 0) <= CHEAP}
+
+
+def wanted_id(name: str) -> dict[str, str]:
+    return {"panel": name, "part": WANTED}
 
 
 def offer(name: str) -> html.Button:
@@ -69,11 +77,7 @@ def _curves(name: str, found: TrustCard, theme: Theme) -> list[Any]:
 
 
 def _not_checked(found: TrustCard) -> html.Details | None:
-    reasons = [
-        f"{number}: {reason}"
-        for number, reason in found.compared_with.items()
-        if getattr(found, number, None) is None
-    ]
+    reasons = verdict.not_checked(found, found.compared_with)
     if not reasons:
         return None
     return html.Details(

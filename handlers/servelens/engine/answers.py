@@ -20,6 +20,7 @@ from servelens.engine.kit import Segments
 from servelens.engine.paging import Allowance
 from servelens.engine.pictures import with_pictures
 from servelens.engine.targets import Chosen, Classes
+from servelens.engine.thrift import passes_of_job
 from servelens.engine.units import not_given
 from servelens.engine.weighing import weigh, with_kernels
 from servelens.protocol import (
@@ -34,6 +35,7 @@ from servelens.protocol import (
     Document,
     ModelRef,
     NextPage,
+    Passes,
     Problem,
 )
 
@@ -54,6 +56,7 @@ def write_document(
             forwards=found.forwards,
             backwards=found.backwards,
             ms={"preprocess": round(job.preprocess_ms, 3), "compute": round(found.compute_ms, 3)},
+            whole=None if request.part is None else Passes(*passes_of_job(job.whole)),
         ),
         activations=(),
         attributions=tuple(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
@@ -99,6 +99,11 @@ class Job:
     @property
     def has_image(self) -> bool:
         return self.request.image is not None
+
+    @property
+    def whole(self) -> Job:
+        """Of which a part may be asked."""
+        return replace(self, request=replace(self.request, part=None))
 
     @property
     def is_bare(self) -> bool:

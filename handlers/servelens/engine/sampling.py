@@ -31,7 +31,7 @@ from servelens.engine.relevance import weights_of
 from servelens.engine.tape import Gradients, Replaced, Tape, record
 from servelens.engine.targets import Chosen
 from servelens.engine.units import cut_off, not_given
-from servelens.engine.walks import Walk, propagations_of, reads_of, share_of, walks_of
+from servelens.engine.walks import Walk, lead_of, propagations_of, reads_of, share_of, walks_of
 from servelens.protocol import Problem
 
 # A stream shows a map that is not finished yet this often.
@@ -96,6 +96,11 @@ class _Walker:
         self._begin(samples)
         shown = time.perf_counter()
         share = share_of(self._walk.count(self._source.input.shape), self._found.job.request.part)
+        if lead := lead_of(share, self._asks):
+            shots = self._shoot(samples, lead)
+            for key in self._open:
+                if key in shots and self._asks[key[0]].method.looks_back:
+                    self._tallies[key].follow(shots[key])
         chunks = in_chunks(share, pace, self._model.device, partial(self._shoot, samples))
         for _, shots in chunks:
             self._add(shots)

@@ -7,7 +7,7 @@ conductance of three layers are one walk along the path.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from servelens.engine.jobs import Job, MapAsk, distinct
 from servelens.engine.kit import Propagation, Reads, Series, Shape, propagation_of
@@ -65,9 +65,16 @@ def share_of(count: int, part: Optional[Tuple[int, int]]) -> List[int]:
     return list(range(count * index // of, count * (index + 1) // of))
 
 
+def lead_of(share: Sequence[int], asks: Mapping[int, MapAsk]) -> List[int]:
+    """The image before the share's first, where one of them looks back to it."""
+    looks_back = any(ask.method.looks_back for ask in asks.values())
+    return [share[0] - 1] if share and share[0] and looks_back else []
+
+
 def passes_of(walk: Walk, asks: Mapping[int, MapAsk], job: Job) -> Tuple[int, int]:
     """Images forward and back that the walk takes at most."""
-    images = len(share_of(walk.count(job.image_shape), job.request.part))
+    share = share_of(walk.count(job.image_shape), job.request.part)
+    images = len(share) + len(lead_of(share, asks))
     targets = sum(rule.count for rule in distinct(r for ask in asks.values() for r in ask.rules))
     back = bool(reads_of(asks) & Reads.GRADIENT)
     return walk.series.passes(dict(walk.params), images, targets, back=back)

@@ -237,12 +237,22 @@ class ReceptiveField:
 
 
 @dataclass(frozen=True)
+class Passes:
+    """Images through the model and back."""
+
+    forwards: int
+    backwards: int
+
+
+@dataclass(frozen=True)
 class Cost:
     """Images through the model for this request, and where the time of its batch went."""
 
     forwards: int
     backwards: int
     ms: Mapping[str, float]
+    # Of a part: what the same would take without `part`, at most.
+    whole: Optional[Passes] = field(default=None, metadata=WHEN_ASKED)
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,8 @@ class Method:
     `reads` is of the pass that the request shares. With a `series`, `run` makes a Tally, and
     `reads_each` is what it reads of each of the series' images. `needs_layer_map` takes only
     layers whose output is [channels, height, width]; `comes_in_parts` says that shares of the
-    work add up, `complete` that the map adds up to a difference of scores.
+    work add up, `looks_back` that each image is read beside the one before, which a share then
+    runs again; `complete` that the map adds up to a difference of scores.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Method:
     series: Optional[Series] = None
     reads_each: Reads = Reads.NOTHING
     comes_in_parts: bool = False
+    looks_back: bool = False
     complete: bool = False
 
     @property

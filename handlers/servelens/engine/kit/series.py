@@ -133,6 +133,10 @@ class Tally(ABC):
     def add(self, shot: Shot) -> None:
         """Shots come in the order of their images, each once."""
 
+    def follow(self, shot: Shot) -> None:
+        """The image before a share's first, for methods that look back from each to the last."""
+        raise NotImplementedError(f"{type(self).__name__} does not look back")
+
     @abstractmethod
     def map(self) -> Map:
         """Of all that was added so far."""

@@ -108,7 +108,7 @@ class LayerPathSum(Tally):
     def add(self, shot: Shot) -> None:
         added = self.step(shot)
         self._total = added if self._total is None else self._total + added
-        self._way += sum(self.samples.weights[index] for index in shot.indices)
+        self._way += self.samples.share_of_way(shot.indices)
 
     def share(self) -> Map:
         """Before the first step it is a single 0, for how large the layer's map is nobody knows."""

@@ -55,7 +55,7 @@ class IntegratedGradients(Tally):
         assert shot.input_gradient is not None
         weights = self.samples.at(self.samples.weights, shot.indices, 4)
         self._integral += (shot.input_gradient * weights).sum(0)
-        self._way += sum(self.samples.weights[index] for index in shot.indices)
+        self._way += self.samples.share_of_way(shot.indices)
 
     def share(self) -> Map:
         return self._upto(self._way, one_weight(self._way))

@@ -19,6 +19,8 @@ from servelens.engine.series.path import PATH, PathSamples
     series=PATH,
     reads_each=Reads.ACTIVATION | Reads.LAYER_GRADIENT,
     needs_layer_map=True,
+    comes_in_parts=True,
+    looks_back=True,
     paper="https://arxiv.org/abs/1805.12233",
 )
 class LayerConductance(LayerPathSum):
@@ -34,11 +36,15 @@ class LayerConductance(LayerPathSum):
         super().__init__(source, samples, ends, params)
         self._last: Optional[Tuple[torch.Tensor, torch.Tensor]] = None
 
+    def follow(self, shot: Shot) -> None:
+        assert shot.activation is not None and shot.layer_gradient is not None
+        self._last = shot.activation[-1:], shot.layer_gradient[-1:]
+
     def step(self, shot: Shot) -> torch.Tensor:
         given, gradient = shot.activation, shot.layer_gradient
         assert given is not None and gradient is not None
         # Before the first step nothing flows.
         last_given, last_gradient = self._last or (given[:1], gradient[:1])
-        self._last = given[-1:], gradient[-1:]
+        self.follow(shot)
         before = torch.cat((last_given, given[:-1]))
         return (torch.cat((last_gradient, gradient[:-1])) * (given - before)).sum(dim=0)

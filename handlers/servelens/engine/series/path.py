@@ -24,6 +24,10 @@ class PathSamples(Samples):
         self.way = source.input - self.baseline
         self.alphas, self.weights = quadrature(params["quadrature"], params["steps"])
 
+    def share_of_way(self, indices: Sequence[int]) -> float:
+        """Of all steps together 1, also where their weights are less, as the trapezoid's are."""
+        return sum(self.weights[index] for index in indices) / sum(self.weights)
+
     def inputs(self, indices: Sequence[int]) -> torch.Tensor:
         return self.baseline + self.way * self.at(self.alphas, indices, self.way.dim() + 1)
 

@@ -1,0 +1,114 @@
+"""The panels of Explain and Compare, each answered by itself.
+
+A slow method's panel asks for a part, shows what there is, and asks for the next: it is the page
+that goes on, so that Cancel, another view or a closed tab end it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, ctx
+from dash.exceptions import PreventUpdate
+
+from servelens.client import Result
+from servelens_dashboard.components.saving import saving
+from servelens_dashboard.desk import Desk
+from servelens_dashboard.figures.look import THEMES
+from servelens_dashboard.lens import Lens
+from servelens_dashboard.parts import asked, is_awaited, known
+from servelens_dashboard.scene import Scene, scene_of, set_scene
+from servelens_dashboard.url_state import COMPARE, SHARED, Entry, View, parse_at, parse_entry
+from servelens_dashboard.views import panel as panels
+from servelens_dashboard.views.panel import ASK, CANCEL, FELLOWS, GO_ON, MORE, RETRY, WHOLE, Panel
+
+# So often a person sees how far it has come.
+A_LOOK_S = 0.7
+
+
+def register(app: Dash, desk: Desk) -> None:
+    def of_panel(part: str) -> dict[str, Any]:
+        return {"panel": MATCH, "part": part}
+
+    @app.callback(
+        Output(of_panel("body"), "children"),
+        Input(of_panel(ASK), "data"),
+        Input("theme", "data"),
+        Input(FELLOWS, "data"),
+        Input(of_panel(MORE), "n_intervals", allow_optional=True),
+        Input(of_panel(CANCEL), "n_clicks", allow_optional=True),
+        Input(of_panel(GO_ON), "n_clicks", allow_optional=True),
+        Input(of_panel(RETRY), "n_clicks", allow_optional=True),
+        State(of_panel(ASK), "id"),
+        State("url", "href"),
+    )
+    async def show_panel(
+        ask: dict[str, str],
+        theme: str | None,
+        fellows: list[str] | None,
+        more: int | None,
+        cancel: int | None,
+        go_on: int | None,
+        retry: int | None,
+        where: dict[str, str],
+        here: str,
+    ) -> Any:
+        """Buttons and clocks that were only just drawn have not been touched. One that was stopped
+        stays so until Go on is pressed or something else is asked, whatever draws it anew."""
+        if theme not in THEMES:
+            raise PreventUpdate
+        touched = ctx.triggered_id["part"] if isinstance(ctx.triggered_id, dict) else None
+        count = {MORE: more, CANCEL: cancel, GO_ON: go_on, RETRY: retry}.get(touched or "", 1)
+        if not count:
+            raise PreventUpdate
+        is_stopped = touched == CANCEL or (go_on == 0 and touched != ASK)
+        panel = Panel(where["panel"], touched, is_stopped, THEMES[theme], _origin(here))
+        return await desk.drawn(lambda: _panel(desk, ask["href"], panel), panel.id(RETRY))
+
+    app.clientside_callback(
+        ClientsideFunction("asks", "come"),
+        Output(FELLOWS, "data"),
+        Input({"panel": ALL, "part": WHOLE}, "data"),
+        State(FELLOWS, "data"),
+        prevent_initial_call=True,
+    )
+
+
+def subject(lens: Lens, view: View, name: str) -> tuple[Scene, Entry]:
+    """Of Explain's panels each is a method, of Compare's a model."""
+    if view.page == COMPARE:
+        scene = scene_of(view, name, lens)
+        return scene, scene.view.methods[0]
+    return set_scene(view, lens), parse_entry(name)
+
+
+def _panel(desk: Desk, href: str, panel: Panel) -> Any:
+    view = parse_at(href)
+    scene, entry = subject(desk.lens, view, panel.name)
+    if not panel.is_waited_for and is_awaited(desk.lens, scene, entry):
+        return panels.waiting(scene, panel)
+    found = asked(desk.lens, scene, entry, None if panel.is_stopped else A_LOOK_S)
+    copied = panels.copies(desk.settings, panel.origin, scene, entry)
+    if not found.is_whole:
+        body = panels.body(scene, panel, [found.result], desk.lens.shelf.mask)
+        return [*body, panels.progress(panel, found), copied]
+    results = [found.result, *_on_one_scale(desk.lens, view, panel.name)]
+    body = panels.body(scene, panel, results, desk.lens.shelf.mask)
+    kept = None if view.page == COMPARE else saving(scene.view, panel.name)
+    return [*body, copied, kept, panels.whole(panel)]
+
+
+def _on_one_scale(lens: Lens, view: View, name: str) -> Iterator[Result]:
+    """Those of the others that are there; the panel is drawn anew when another has come."""
+    if view.scale != SHARED:
+        return
+    for other in view.models if view.page == COMPARE else view.methods:
+        if str(other) != name and (result := known(lens, *subject(lens, view, str(other)))):
+            yield result
+
+
+def _origin(href: str) -> str:
+    address = urlsplit(href)
+    return f"{address.scheme}://{address.netloc}"

@@ -1,0 +1,181 @@
+"""A panel that is answered by itself: one method on Explain, one model on Compare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import dcc, html
+
+from servelens.client import Attribution, Result
+from servelens.client.colours import Scale
+from servelens_dashboard.components.graph import numbers
+from servelens_dashboard.components.notice import hint
+from servelens_dashboard.components.photo import bare_photo, photo_graph
+from servelens_dashboard.figures import field, heat
+from servelens_dashboard.figures.evidence import Evidence, Mask, sentence, who
+from servelens_dashboard.figures.look import Theme, number, percent
+from servelens_dashboard.figures.maps import plane
+from servelens_dashboard.ground import Ground, ground
+from servelens_dashboard.parts import Progress
+from servelens_dashboard.scene import Scene, explain_request
+from servelens_dashboard.settings import Settings
+from servelens_dashboard.snippets import as_curl, as_python
+from servelens_dashboard.url_state import COMPARE, SHARED, Entry, View
+
+NEXT_MS = 30
+# What a panel has that callbacks know: what is asked, buttons, the clock, that its map is whole.
+ASK = "ask"
+CANCEL, GO_ON, RETRY, MORE, WHOLE = "cancel", "go-on", "retry", "more", "whole"
+# Which panels are whole, where they share a scale and each is drawn anew with the others.
+FELLOWS = "fellows"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A place on the page, and which of its buttons or clocks was touched. `origin` is where the
+    browser found us."""
+
+    name: str
+    touched: str | None
+    is_stopped: bool
+    theme: Theme
+    origin: str
+
+    @property
+    def is_waited_for(self) -> bool:
+        return self.touched in (MORE, GO_ON, RETRY)
+
+    def id(self, part: str) -> dict[str, str]:
+        return {"panel": self.name, "part": part}
+
+
+def place(name: str, title: list[Any], photo: str, ask: Mapping[str, str], *more: Any) -> Any:
+    """Filled by a callback of its own, so that a slow one holds up no other."""
+    return html.Section(
+        [
+            html.H2(title),
+            html.Div(bare_photo(photo), id={"panel": name, "part": "body"}, className="body"),
+            dcc.Store(id={"panel": name, "part": ASK}, data=ask),
+            *more,
+        ],
+        className="panel",
+    )
+
+
+def fellows(view: View) -> dcc.Store:
+    """None where each panel has its own scale."""
+    return dcc.Store(id=FELLOWS, data=[] if view.scale == SHARED else None)
+
+
+def body(
+    scene: Scene, panel: Panel, results: Sequence[Result], mask_of: Callable[[str], Mask | None]
+) -> list[Any]:
+    """The first result is this panel's own; the others share its scale."""
+    result, photo = results[0], scene.view.photo or ""
+    shown, under = result.attributions[0], ground(scene, result)
+    if shown.map is None:
+        return [bare_photo(photo), html.P(shown.why_nothing, className="notice", role="alert")]
+    values = plane(shown.map)
+    scale = Scale.shared([_scale(other.attributions[0]) for other in results if _has_map(other)])
+    named = who(shown.target, result.predictions)
+    mask = mask_of(photo) if under.is_photo else None
+    words = sentence(named, Evidence.of(values, under.seen), mask)
+    figure = heat.draw(under.photo, under.seen, values, scale, theme=panel.theme)
+    if shown.layer is not None:
+        field.followed(figure, scene.field_of(shown.layer), under.seen, values.shape)
+    of = f"{panel.name}: {shown.title}" if scene.view.page == COMPARE else shown.title
+    twin = heat.tell(values, scale, of)
+    return [
+        _beside(photo, photo_graph(figure, twin, under.seen, {"heat": panel.name}), under),
+        html.P(words, className="sentence"),
+        html.P(_small_print(result, shown, scale), className="hint"),
+        numbers(twin),
+    ]
+
+
+def _beside(photo: str, drawn: html.Div, under: Ground) -> html.Div:
+    """A map that does not lie over the photo has it at its side, and says why."""
+    if under.is_photo:
+        return drawn
+    both = html.Div([bare_photo(photo), drawn], className="halves")
+    return html.Div([both, hint(under.why)])
+
+
+def whole(panel: Panel) -> dcc.Store:
+    """Says to the rest of the page that this panel's map is whole."""
+    return dcc.Store(id=panel.id(WHOLE), data=panel.name)
+
+
+def progress(panel: Panel, found: Progress) -> html.Div:
+    share = percent(found.done / found.of)
+    words = f"{share}, stopped" if panel.is_stopped else share
+    bar = html.Progress(value=str(found.done), max=str(found.of), **{"aria-label": "done"})
+    return _under_way(panel, [bar, html.Span(words)])
+
+
+def waiting(scene: Scene, panel: Panel) -> list[Any]:
+    """For a method that no part can be asked of. Its worker cannot be stopped, which a person may
+    know."""
+    said = (
+        "Not waited for. The worker finishes what it has begun; others are answered after that."
+        if panel.is_stopped
+        else "This method comes as a whole. Cancel ends the wait, not the worker's work."
+    )
+    bar = [] if panel.is_stopped else [html.Progress(**{"aria-label": "under way"})]
+    return [bare_photo(scene.view.photo or ""), _under_way(panel, bar), hint(said)]
+
+
+def _under_way(panel: Panel, told: list[Any]) -> html.Div:
+    """Either Cancel and the clock that asks for what comes next, or a way on."""
+    if panel.is_stopped:
+        button = html.Button("Go on", id=panel.id(GO_ON), n_clicks=0, className="button")
+        going = []
+    else:
+        button = html.Button("Cancel", id=panel.id(CANCEL), n_clicks=0, className="button")
+        going = [dcc.Interval(id=panel.id(MORE), interval=NEXT_MS, max_intervals=1)]
+    return html.Div([*told, button, *going], className="progress", role="status")
+
+
+def copies(settings: Settings, dashboard: str, scene: Scene, entry: Entry) -> html.Div:
+    """The call as text; `dashboard` is our own address, where the photo is fetched."""
+    view = scene.view
+    request = explain_request(scene, entry)
+    call = settings, dashboard, view.models[0], view.photo or "", request
+    made = (("Copy as curl", as_curl(*call)), ("Copy as Python", as_python(*call)))
+    return html.Div(
+        [
+            dmc.CopyButton(
+                value=text,
+                children=name,
+                copiedChildren="Copied",
+                size="xs",
+                buttonProps={"variant": "default"},
+            )
+            for name, text in made
+        ],
+        className="copies",
+    )
+
+
+def _has_map(result: Result) -> bool:
+    return result.attributions[0].map is not None
+
+
+def _scale(shown: Attribution) -> Scale:
+    return Scale.of(plane(shown.to_numpy()), signed=shown.signed)
+
+
+def _small_print(result: Result, shown: Attribution, scale: Scale) -> str:
+    """What the map's numbers are, and what they have cost."""
+    cost = result.cost
+    passes = f"{cost.forwards} forward and {cost.backwards} backward"
+    parts = [scale.words(), f"{passes} passes, {number(cost.ms.get('compute', 0))} ms"]
+    if shown.convergence_delta is not None:
+        parts.append(f"convergence delta {shown.convergence_delta:.2g}")
+    if shown.coarsened:
+        asked = ", ".join(f"{name} {value}" for name, value in shown.coarsened.items())
+        parts.append(f"made coarser to keep within the time allowed; asked for: {asked}")
+    return "; ".join(parts)

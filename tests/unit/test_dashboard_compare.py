@@ -1,0 +1,119 @@
+"""Which models Compare shows, what it asks of each, and what it says of those that answered."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from servelens.client import Prediction, Version, Worker
+from servelens_dashboard.figures.look import LIGHT
+from servelens_dashboard.lens import Overview
+from servelens_dashboard.scene import compare_request, scene_of, set_scene, with_others
+from servelens_dashboard.url_state import MOST_MODELS, Named, View, parse_at
+from servelens_dashboard.views import compare
+from servelens_dashboard.views.shell import page_links
+
+CAPABILITY = {
+    "labels": ["disc", "ring"],
+    "default_layers": ["one", "two", "one"],
+    "default_layer": "two",
+    "default_plan": ["grad_cam"],
+    "layers": [],
+    "methods": [{"name": "grad_cam", "title": "Grad-CAM"}],
+}
+
+
+def version(name: str, status: str = "READY") -> Version:
+    worker = Worker("9000", status, 1, False, 0)
+    return Version(name, "1.0", f"{name}.mar", 1, 0, (worker,))
+
+
+def lens_with(*names: str, asleep: tuple[str, ...] = ()) -> Any:
+    versions = {
+        name: (version(name, "UNLOADING" if name in asleep else "READY"),) for name in names
+    }
+    return SimpleNamespace(
+        overview=lambda: Overview(versions),
+        capability=lambda version: CAPABILITY,
+        shelf=SimpleNamespace(samples={"p" * 32: SimpleNamespace(title="a photo")}),
+    )
+
+
+def names(view: View) -> list[str]:
+    return [str(named) for named in view.models]
+
+
+def test_where_nobody_has_chosen_all_that_can_answer_are_compared() -> None:
+    lens = lens_with("a", "b", "c", asleep=("b",))
+    assert names(set_scene(View("compare"), lens).view) == ["a", "c"]
+    assert names(set_scene(View("explain"), lens).view) == ["a"]
+    many = lens_with(*map(str, range(9)))
+    assert len(set_scene(View("compare"), many).view.models) == MOST_MODELS
+
+
+def test_who_has_chosen_one_keeps_it_and_is_told_how_many_are_compared() -> None:
+    lens = lens_with("a", "b")
+    scene = set_scene(parse_at("/compare?model=b"), lens)
+    assert names(scene.view) == ["b"]
+    _, stage, _ = compare.page(scene, lens, "pulse")
+    told = json.dumps(stage.to_plotly_json(), default=lambda part: part.to_plotly_json())
+    assert "A comparison is of 2 to 6 models: choose another to stand beside b." in told
+    both = set_scene(parse_at("/compare?model=b&model=a"), lens)
+    _, stage, _ = compare.page(both, lens, "pulse")
+    told = json.dumps(stage.to_plotly_json(), default=lambda part: part.to_plotly_json())
+    assert "A comparison is of" not in told
+
+
+@pytest.mark.parametrize(
+    ("here", "there"),
+    [
+        ("/explain?model=b", ["b", "a"]),
+        ("/compare?model=b", ["b"]),
+        ("/explore?model=b&model=a&layer=two", ["b", "a"]),
+    ],
+)
+def test_the_way_to_compare_leads_beside_others_but_for_who_is_there(
+    here: str, there: list[str]
+) -> None:
+    links = page_links(parse_at(here), lens_with("a", "b").overview())
+    (led,) = [link.href for link in links if getattr(link, "children", "") == "Compare"]
+    assert names(parse_at(led)) == there
+    assert links[-1].href == here
+
+
+def test_a_model_is_beside_no_other_version_of_itself_unasked() -> None:
+    overview = lens_with("a", "b").overview()
+    assert with_others(Named("a", "2.0"), overview) == (Named("a", "2.0"), Named("b"))
+    assert with_others(Named("a"), Overview({})) == (Named("a"),)
+
+
+def test_each_model_is_asked_for_layers_of_its_own_and_once() -> None:
+    view = set_scene(View("compare"), lens_with("a", "b")).view.at_layer("seven")
+    scene = scene_of(view, "b", lens_with("a", "b"))
+    assert (names(scene.view), scene.view.layer) == (["b"], "two")
+    asked = compare_request(scene)
+    assert asked == {"activations": {"layers": ["one", "two"], "maps": False}, "top_k": 2}
+
+
+def test_what_has_come_is_drawn_and_what_has_not_is_named() -> None:
+    said = {"a": [Prediction(0, "disc", 0.9, 1.0)]}
+    nothing = compare.predictions_body({}, ["a", "b"], LIGHT)
+    assert [part.children for part in nothing] == ["a and b have not answered yet."]
+    sentence, waiting, *_ = compare.predictions_body(said, ["b"], LIGHT)
+    assert (sentence.children, waiting.children) == (
+        "a says disc (0.9).",
+        "b has not answered yet.",
+    )
+    assert compare.predictions_body(said, [], LIGHT)[1] is None
+    assert compare.depth_body({}, LIGHT) == []
+    assert compare.places({}) == ""
+
+
+def test_what_is_saved_is_what_is_shown() -> None:
+    view = parse_at("/compare?model=a&model=b&photo=ff")
+    assert compare.savings(view, []) == []
+    links = [getattr(part, "href", None) for part in compare.savings(view, ["b"])]
+    assert "/export/json/compare?model=b&photo=ff&part=maps" in links
