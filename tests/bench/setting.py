@@ -19,6 +19,10 @@ from servelens.local import Model, TorchServe
 ROOT = Path(__file__).resolve().parents[2]
 
 
+class Missing(Exception):
+    """What a benchmark needs is not here; the message says what to run."""
+
+
 @dataclass(frozen=True)
 class Setting:
     """`scale` shortens or lengthens every benchmark alike."""
