@@ -24,6 +24,7 @@ BENCHMARKS = (
     "occlusion",
     "methods",
     "endurance",
+    "load",
     "dashboard",
 )
 
