@@ -44,5 +44,11 @@ def run(setting: Setting, archive: str, name: str, asks: Mapping[str, Sequence[A
             f"{accepted.rate:.1f}/s for {tally.seconds:.0f} s; p50 / p95 / p99 "
             f"{accepted.latency} ms",
         ),
-        Row(f"{what}: wrong answers when it is over", str(left), "0", left == 0, after.named),
+        Row(
+            f"{what}: wrong answers when it is over",
+            f"{left} of {len(after)}",
+            "0",
+            left == 0 and len(after) > 0,
+            after.named,
+        ),
     ]
