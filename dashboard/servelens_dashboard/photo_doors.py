@@ -1,8 +1,12 @@
-"""Where the browser brings photos and gets them: plain HTTP, for a photo is no callback's value."""
+"""Where the browser brings photos and gets them: plain HTTP, for a photo is no callback's value.
+
+What is answered is where to look next: the page that the photo was brought to, with it.
+"""
 
 from __future__ import annotations
 
 import io
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request
 from starlette.responses import JSONResponse, Response
@@ -12,6 +16,7 @@ from servelens.client.photos import shown
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.shelf import Shelf
 from servelens_dashboard.troubles import tell
+from servelens_dashboard.url_state import BadAddress, View, parse
 
 # Larger than any column it is shown in; the model gets the photo as it was brought.
 LONGEST = 1600
@@ -23,11 +28,12 @@ def open_doors(http: FastAPI, desk: Desk, most_bytes: int) -> None:
     shelf = desk.lens.shelf
 
     @http.post("/photos")
-    async def bring(request: Request) -> Response:
+    async def bring(request: Request, to: str = "/") -> Response:
         try:
             photo = await _body(request, most_bytes)
-            return JSONResponse({"photo": await desk.run(shelf.put, photo)})
-        except BadPhoto as error:
+            name = await desk.run(shelf.put, photo)
+            return JSONResponse({"photo": name, "search": _with_photo(to, name).search})
+        except (BadPhoto, BadAddress) as error:
             return JSONResponse({"error": tell(error).what}, 400)
 
     @http.get("/photos/{name}")
@@ -45,6 +51,12 @@ def open_doors(http: FastAPI, desk: Desk, most_bytes: int) -> None:
             return Response(photo, 200, AS_FILE, "application/octet-stream")
         except BadPhoto as error:
             return JSONResponse({"error": tell(error).what}, 404)
+
+
+def _with_photo(href: str, photo: str) -> View:
+    """Its classes were those of another photo."""
+    address = urlsplit(href)
+    return parse(address.path, address.query).but(photo=photo, target=None, versus=None)
 
 
 async def _body(request: Request, most_bytes: int) -> bytes:

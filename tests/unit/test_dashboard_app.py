@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import subprocess
 import sys
@@ -10,8 +11,9 @@ from pathlib import Path
 
 import pytest
 import requests
+from plotly.offline import get_plotlyjs_version
 
-from servelens_dashboard.app import PLOTLY
+from servelens_dashboard.app import HERE, PLOTLY
 
 NOWHERE = "http://127.0.0.1:9"
 PATIENCE_S = 30
@@ -68,6 +70,15 @@ def test_every_page_comes_with_its_assets_and_none_from_elsewhere(
     assert "plotly" in visitor.get(PLOTLY).text[:500].lower() and PLOTLY in loaded
     style = next(source for source in loaded if "look.css" in source)
     assert "var(--accent)" in visitor.get(style).text
+
+
+def test_the_vendored_plotly_is_the_one_that_figures_are_made_for() -> None:
+    vendored = HERE / PLOTLY.lstrip("/")
+    script = vendored.read_bytes()
+    assert f"plotly.js (cartesian - minified) v{get_plotlyjs_version()}" in script[:200].decode()
+    told = vendored.with_name("README.md").read_text()
+    assert f"SHA-256 {hashlib.sha256(script).hexdigest()}" in told
+    assert f"Plotly.js {get_plotlyjs_version()} " in told
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json", "/_mcp"])

@@ -9,11 +9,12 @@
     if (await window.servelensFiles.takes(file)) return window.servelensFiles.bring(file);
     tell("Bringing the photo…");
     try {
-      const answer = await fetch("/photos", { method: "POST", body: file });
+      const here = encodeURIComponent(location.pathname + location.search);
+      const answer = await fetch(`/photos?to=${here}`, { method: "POST", body: file });
       const told = await answer.json();
       if (!told.photo) return tell(told.error);
       tell("");
-      window.dash_clientside.set_props("brought", { data: { photo: told.photo, at: Date.now() } });
+      window.dash_clientside.set_props("url", { search: told.search });
     } catch {
       tell("The dashboard does not answer. Is it still running?");
     }

@@ -66,10 +66,6 @@ def choose_models(lens: Lens, view: View, _: Any, models: list[str]) -> View | N
     return None if named == shown else view.but(models=named, target=None, versus=None)
 
 
-def take_photo(lens: Lens, view: View, _: Any, brought: dict[str, str] | None) -> View | None:
-    return view.but(photo=brought["photo"], target=None, versus=None) if brought else None
-
-
 def add_method(lens: Lens, view: View, _: Any, method: str | None) -> View | None:
     if not method:
         return None
@@ -129,7 +125,6 @@ def scale_colours(lens: Lens, view: View, _: Any, scale: str) -> View | None:
 CHANGES: tuple[tuple[Input, Change], ...] = (
     (Input("model", "value"), choose_model),
     (Input("models", "value"), choose_models),
-    (Input("brought", "data"), take_photo),
     (Input("add-method", "value"), add_method),
     (Input({"heat": "atlas"}, "clickData"), choose_channel),
     (Input({"heat": "channel"}, "clickData"), choose_unit),

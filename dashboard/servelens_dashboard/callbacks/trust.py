@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dash import MATCH, Dash, Input, Output, State
+from dash import MATCH, ClientsideFunction, Dash, Input, Output, State
 from dash.exceptions import PreventUpdate
 
 from servelens_dashboard.desk import Desk
@@ -19,17 +19,27 @@ def register(app: Dash, desk: Desk) -> None:
     def of_panel(part: str) -> dict[str, Any]:
         return {"panel": MATCH, "part": part}
 
+    app.clientside_callback(
+        ClientsideFunction("asks", "follow"),
+        Output(of_panel(trust.ASK), "data"),
+        Input(of_panel("body"), "children"),
+        State(of_panel(trust.WANTED), "data"),
+        State(of_panel(trust.ASK), "data"),
+        prevent_initial_call=True,
+    )
+
     @app.callback(
         Output(of_panel(trust.CARD), "children"),
         Input(of_panel(trust.ASK), "data"),
         Input("theme", "data"),
         Input(of_panel(trust.CHECK), "n_clicks", allow_optional=True),
         State(of_panel(trust.ASK), "id"),
+        prevent_initial_call=True,
     )
     async def show_card(
-        ask: dict[str, Any], theme: str | None, clicks: int | None, where: dict[str, str]
+        ask: dict[str, Any] | None, theme: str | None, clicks: int | None, where: dict[str, str]
     ) -> Any:
-        if theme not in THEMES:
+        if ask is None or theme not in THEMES:
             raise PreventUpdate
         name = where["panel"]
         if not ask["cheap"] and not clicks:

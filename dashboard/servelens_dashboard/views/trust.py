@@ -17,17 +17,18 @@ from servelens_dashboard.figures.verdict import Finding
 
 # In forward passes: what costs more is only checked when a person asks for it.
 CHEAP = 10
-CARD, ASK, CHECK = "card", "card-ask", "check"
+CARD, WANTED, ASK, CHECK = "card", "card-wanted", "card-ask", "check"
 
 
 def place(name: str, method: Mapping[str, Any], ask: Mapping[str, str]) -> html.Div:
-    """Where a panel's card will be; filled by a callback of its own, so that no map waits for it,
-    for a card takes some sixty images more."""
+    """Where a panel's card will be. What is wanted is asked for once the map is there, for a card
+    takes some sixty images more, and a worker does one thing after the other."""
     cheap = method.get("relative_cost", 0) <= CHEAP
     return html.Div(
         [
             html.Div(id={"panel": name, "part": CARD}, className="trust"),
-            dcc.Store(id={"panel": name, "part": ASK}, data={**ask, "cheap": cheap}),
+            dcc.Store(id={"panel": name, "part": WANTED}, data={**ask, "cheap": cheap}),
+            dcc.Store(id={"panel": name, "part": ASK}),
         ]
     )
 
