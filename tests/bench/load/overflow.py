@@ -18,8 +18,9 @@ SECONDS = 30
 
 def run(setting: Setting, archive: str, name: str, asks: Mapping[str, Sequence[Ask]]) -> list[Row]:
     valid = {kind: asks[kind] for kind in (PREDICTION, EXPLANATION)}
-    settings = {"job_queue_size": str(ROOM)}
-    with setting.serving(Model(archive, name, workers=1), settings=settings) as (running, _):
+    small = {"job_queue_size": str(ROOM)}
+    model, threads = Model(archive, name, workers=1), setting.share(1)
+    with setting.serving(model, settings=small, threads=threads) as (running, _):
         crowd = [mixed(valid, seed) for seed in range(CLIENTS)]
         tally = press(running, crowd, setting.seconds(SECONDS))
         after = press(running, [[ask] for ask in valid[PREDICTION]], seconds=1)
