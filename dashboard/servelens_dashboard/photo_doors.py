@@ -6,7 +6,6 @@ What is answered is where to look next: the page that the photo was brought to, 
 from __future__ import annotations
 
 import io
-from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request
 from starlette.responses import JSONResponse, Response
@@ -16,7 +15,7 @@ from servelens.client.photos import shown
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.shelf import Shelf
 from servelens_dashboard.troubles import tell
-from servelens_dashboard.url_state import BadAddress, View, parse
+from servelens_dashboard.url_state import BadAddress, View, parse_href
 
 # Larger than any column it is shown in; the model gets the photo as it was brought.
 LONGEST = 1600
@@ -55,8 +54,7 @@ def open_doors(http: FastAPI, desk: Desk, most_bytes: int) -> None:
 
 def _with_photo(href: str, photo: str) -> View:
     """Its classes were those of another photo."""
-    address = urlsplit(href)
-    return parse(address.path, address.query).but(photo=photo, target=None, versus=None)
+    return parse_href(href).but(photo=photo, target=None, versus=None)
 
 
 async def _body(request: Request, most_bytes: int) -> bytes:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urlsplit
 
 from servelens.client import Version
 from servelens_dashboard.lens import Lens, Overview
 from servelens_dashboard.troubles import EXPECTED
-from servelens_dashboard.url_state import Entry, Named, View, parse
+from servelens_dashboard.url_state import Entry, Named, View, parse_href
 
 MOST_CLASSES = 10
 # Channels, height and width.
@@ -89,8 +88,7 @@ def each_scene(view: View, lens: Lens) -> dict[str, Scene | Exception]:
 
 
 def scene_at(href: str, lens: Lens) -> Scene:
-    address = urlsplit(href)
-    return set_scene(parse(address.path, address.query), lens)
+    return set_scene(parse_href(href), lens)
 
 
 def default_methods(capability: Mapping[str, Any]) -> tuple[Entry, ...]:

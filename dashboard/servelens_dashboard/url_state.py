@@ -16,7 +16,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from servelens.protocol import shorten
 
@@ -167,6 +167,11 @@ def parse(pathname: str | None, search: str | None) -> View:
         file=_last(pairs, "file"),
         story=_index(pairs, "story"),
     )
+
+
+def parse_href(href: str) -> View:
+    address = urlsplit(href)
+    return parse(address.path, address.query)
 
 
 def parse_named(text: str) -> Named:

@@ -14,7 +14,7 @@ from servelens_dashboard.figures.look import THEMES, Theme
 from servelens_dashboard.questions import Ask
 from servelens_dashboard.scene import Scene, scene_at, set_scene
 from servelens_dashboard.troubles import EXPECTED
-from servelens_dashboard.url_state import parse
+from servelens_dashboard.url_state import parse, parse_href
 from servelens_dashboard.views import channel, explore, journey, learned
 from servelens_dashboard.views.side import samples
 
@@ -38,7 +38,7 @@ def register(app: Dash, desk: Desk) -> None:
             scene = await desk.run(lambda: set_scene(parse(pathname, search), desk.lens))
         except EXPECTED as error:
             raise PreventUpdate from error  # told where the page is drawn
-        if not explore.stays(shown["href"], scene.view):
+        if not explore.stays(parse_href(shown["href"]), scene.view):
             raise PreventUpdate
         return explore.whole_ask(scene.view, shown["pulse"])
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from dash import Dash, Input, Output, State, ctx, html, no_update
+from dash import Dash, Input, Output, State, ctx, html, no_update, set_props
 from dash.exceptions import PreventUpdate
 
 from servelens_dashboard.components.notice import notice
@@ -13,12 +14,14 @@ from servelens_dashboard.desk import Desk
 from servelens_dashboard.lens import Lens
 from servelens_dashboard.scene import set_scene
 from servelens_dashboard.troubles import EXPECTED, tell, unexpected
-from servelens_dashboard.url_state import MODELS, MODELS_PATH, View, parse
+from servelens_dashboard.url_state import MODELS, MODELS_PATH, View, parse, parse_href
 from servelens_dashboard.views import compare, explain, explore, models
 from servelens_dashboard.views.health import health
-from servelens_dashboard.views.shell import page_links
+from servelens_dashboard.views.shell import News, page_links
 
 PAGES = {"explain": explain.page, "explore": explore.page, "compare": compare.page}
+# Those that need not be drawn anew for each address, and say what of them is other at the next.
+STAYING: Mapping[str, Any] = {"explain": explain, "explore": explore}
 
 
 def register(app: Dash, desk: Desk) -> None:
@@ -29,7 +32,7 @@ def register(app: Dash, desk: Desk) -> None:
         Input("url", "search"),
         Input("pulse", "data"),
         State("permalink", "href", allow_optional=True),
-        State(explore.WHOLE_ASK, "data", allow_optional=True),
+        State("predictions-ask", "data", allow_optional=True),
     )
     async def show_page(
         pathname: str,
@@ -44,7 +47,10 @@ def register(app: Dash, desk: Desk) -> None:
             # What a page has chosen by itself stays, even if the model has lost its workers.
             address = urlsplit(permalink or f"{pathname}{search}")
             pathname, search = address.path, address.query
-        if links := await desk.run(_stays, desk.lens, pathname, search, pulse, shown):
+        if staying := await desk.run(_staying, desk.lens, pathname, search, pulse, shown):
+            links, news = staying
+            for name, properties in news:
+                set_props(name, properties)
             return no_update, links
         return await desk.run(_page, desk, pathname, search, pulse)
 
@@ -61,15 +67,21 @@ def register(app: Dash, desk: Desk) -> None:
         return overview.pulse, health(overview)
 
 
-def _stays(lens: Lens, pathname: str, search: str, pulse: str, shown: dict[str, str] | None) -> Any:
-    """The links of a page that stays, and goes from channel to channel by itself."""
+def _staying(
+    lens: Lens, pathname: str, search: str, pulse: str, shown: dict[str, str] | None
+) -> tuple[Any, News] | None:
+    """The links of a page that stays as it is, and what of it is other than before."""
     if shown is None or shown["pulse"] != pulse:
         return None
     try:
-        view = set_scene(parse(pathname, search), lens).view
+        scene = set_scene(parse(pathname, search), lens)
+        before = parse_href(shown["href"])
     except EXPECTED:
         return None  # told where the page is drawn
-    return page_links(view) if explore.stays(shown["href"], view) else None
+    page = STAYING.get(scene.view.page)
+    if page is None or not page.stays(before, scene.view):
+        return None
+    return page_links(scene.view), page.news(scene, lens, pulse)
 
 
 def _page(desk: Desk, pathname: str, search: str, pulse: str) -> tuple[Any, Any]:

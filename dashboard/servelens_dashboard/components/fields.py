@@ -24,20 +24,31 @@ def method_form(view: View, entry: Entry, method: Method, layers: Sequence[str])
     fields = [_field(entry, param) for param in method["params"] if param["type"] != DRAWING]
     if method["scope"] == "layer":
         fields.insert(0, _layer_field(entry, layers, view.layer))
-    others = tuple(other for other in view.methods if other != entry)
     remove = dcc.Link(
         ["remove", html.Span(f" {method['title']}", className="visually-hidden")],
-        href=view.but(methods=others).href,
+        href=without(view, entry).href,
+        id=remove_id(entry),
         className="remove",
     )
     return html.Div(
         [
-            html.Div([html.H3(method["title"]), remove if others else None], className="title"),
+            html.Div(
+                [html.H3(method["title"]), remove if len(view.methods) > 1 else None],
+                className="title",
+            ),
             html.P(method.get("summary") or "", className="hint"),
             html.Div(fields, className="fields") if fields else None,
         ],
         className="method",
     )
+
+
+def without(view: View, entry: Entry) -> View:
+    return view.but(methods=tuple(other for other in view.methods if other != entry))
+
+
+def remove_id(entry: Entry) -> dict[str, str]:
+    return {"remove": str(entry)}
 
 
 def method_picker(methods: Sequence[Method], chosen: Sequence[Entry]) -> dmc.Select:

@@ -55,13 +55,12 @@ def _slider(name: str, label: str, value: float) -> html.Div:
     )
 
 
-def scale_links(view: View) -> html.Div:
+def scale_links(view: View) -> list[dcc.Link]:
     """Whether methods beside each other have each their own scale, or all one."""
     words = ((OWN, "each its own scale"), (SHARED, "one scale"))
-    links = [
+    return [
         dcc.Link(
             text, href=view.but(scale=scale).href, className="here" if view.scale == scale else ""
         )
         for scale, text in words
     ]
-    return html.Div(links, className="scales")

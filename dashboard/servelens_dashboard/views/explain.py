@@ -11,7 +11,12 @@ from dash import dcc, html
 
 from servelens.client import Attribution, Result
 from servelens.client.colours import Scale
-from servelens_dashboard.components.fields import method_form, method_picker
+from servelens_dashboard.components.fields import (
+    method_form,
+    method_picker,
+    remove_id,
+    without,
+)
 from servelens_dashboard.components.graph import numbers
 from servelens_dashboard.components.looks import scale_links
 from servelens_dashboard.components.notice import hint
@@ -26,11 +31,13 @@ from servelens_dashboard.parts import Progress
 from servelens_dashboard.scene import Scene, explain_request
 from servelens_dashboard.settings import Settings
 from servelens_dashboard.snippets import as_curl, as_python
-from servelens_dashboard.url_state import Entry
+from servelens_dashboard.url_state import Entry, View
 from servelens_dashboard.views import trust
-from servelens_dashboard.views.side import side
+from servelens_dashboard.views.shell import News
+from servelens_dashboard.views.side import samples, side
 
 NEXT_MS = 30
+PREDICTIONS_ASK, SCALES = "predictions-ask", "scales"
 
 
 @dataclass(frozen=True)
@@ -59,12 +66,39 @@ def page(scene: Scene, lens: Lens, pulse: str) -> list[html.Div]:
     ]
 
 
+def stays(before: View, view: View) -> bool:
+    """Whether the page is the same but for the photo and the class."""
+    return bool(before.photo and view.photo) and _of_any_photo(before) == _of_any_photo(view)
+
+
+def _of_any_photo(view: View) -> View:
+    return view.but(photo=None, target=None, versus=None)
+
+
+def news(scene: Scene, lens: Lens, pulse: str) -> News:
+    """What each part is asked for now, and where links that keep photo and class lead."""
+    view, ask = scene.view, _ask(scene, pulse)
+    told: list[tuple[Any, dict[str, Any]]] = [(PREDICTIONS_ASK, {"data": ask})]
+    for entry in view.methods:
+        method = scene.methods.get(entry.method, {})
+        told += [
+            ({"panel": str(entry), "part": "ask"}, {"data": ask}),
+            (trust.wanted_id(str(entry)), {"data": trust.wanted(method, ask)}),
+        ]
+        if len(view.methods) > 1:
+            told.append((remove_id(entry), {"href": without(view, entry).href}))
+    if len(view.methods) > 1:
+        told.append((SCALES, {"children": scale_links(view)}))
+    return [*told, ("samples", {"children": samples(view, lens)})]
+
+
 def _stage(scene: Scene, pulse: str) -> list[Any]:
     photo = scene.view.photo
     if photo is None:
         return [hint("Drop an image here, paste one, or choose a file.")]
     panels = [_panel(scene, entry, photo, pulse) for entry in scene.view.methods]
-    scales = scale_links(scene.view) if len(panels) > 1 else None
+    several = len(panels) > 1
+    scales = html.Div(scale_links(scene.view), id=SCALES, className="scales") if several else None
     return [html.Div(panels, className="panels"), scales]
 
 
@@ -99,7 +133,7 @@ def _right(scene: Scene, pulse: str) -> list[Any]:
     ]
     return [
         html.Div(id="predictions"),
-        dcc.Store(id="predictions-ask", data=_ask(scene, pulse)),
+        dcc.Store(id=PREDICTIONS_ASK, data=_ask(scene, pulse)),
         method_picker(list(methods.values()), scene.view.methods),
         *forms,
     ]

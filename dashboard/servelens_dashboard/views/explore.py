@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import dash_mantine_components as dmc
 from dash import dcc, html
@@ -25,8 +24,9 @@ from servelens_dashboard.figures.look import Theme, number
 from servelens_dashboard.lens import Lens
 from servelens_dashboard.questions import MOST_CHANNELS, SORTS, USUAL_SORT
 from servelens_dashboard.scene import MAP, Scene
-from servelens_dashboard.url_state import OWN, SHARED, View, parse
+from servelens_dashboard.url_state import OWN, SHARED, View
 from servelens_dashboard.views.channel import channel_view
+from servelens_dashboard.views.shell import News
 from servelens_dashboard.views.side import side
 
 SCALES = {OWN: "each on its own scale", SHARED: "all on one scale"}
@@ -50,11 +50,15 @@ def page(scene: Scene, lens: Lens, pulse: str) -> list[html.Div]:
     ]
 
 
-def stays(href: str, view: View) -> bool:
-    """Whether the page at this address is that of the view, but for the channel: what is of it is
-    drawn anew then, each part in its place."""
-    address = urlsplit(href)
-    return parse(address.path, address.query).at_channel(None) == view.at_channel(None)
+def stays(before: View, view: View) -> bool:
+    """Whether the page is the same but for the channel: what is of it is drawn anew then, each part
+    in its place."""
+    return before.at_channel(None) == view.at_channel(None)
+
+
+def news(scene: Scene, lens: Lens, pulse: str) -> News:
+    """Nothing, for its parts look at the address by themselves."""
+    return ()
 
 
 def network_body(scene: Scene, theme: Theme) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dash_mantine_components as dmc
@@ -12,6 +13,8 @@ from servelens_dashboard.url_state import PAGES, View
 from servelens_dashboard.views.keys import key_list
 
 PULSE_MS = 3000
+# Names of components, each with its properties that are others now.
+News = Sequence[tuple[Any, Mapping[str, Any]]]
 THEME = {
     "primaryColor": "accent",
     "primaryShade": {"light": 7, "dark": 4},

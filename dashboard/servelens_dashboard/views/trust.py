@@ -23,14 +23,21 @@ CARD, WANTED, ASK, CHECK = "card", "card-wanted", "card-ask", "check"
 def place(name: str, method: Mapping[str, Any], ask: Mapping[str, str]) -> html.Div:
     """Where a panel's card will be. What is wanted is asked for once the map is there, for a card
     takes some sixty images more, and a worker does one thing after the other."""
-    cheap = method.get("relative_cost", 0) <= CHEAP
     return html.Div(
         [
             html.Div(id={"panel": name, "part": CARD}, className="trust"),
-            dcc.Store(id={"panel": name, "part": WANTED}, data={**ask, "cheap": cheap}),
+            dcc.Store(id=wanted_id(name), data=wanted(method, ask)),
             dcc.Store(id={"panel": name, "part": ASK}),
         ]
     )
+
+
+def wanted(method: Mapping[str, Any], ask: Mapping[str, str]) -> dict[str, Any]:
+    return {**ask, "cheap": method.get("relative_cost", 0) <= CHEAP}
+
+
+def wanted_id(name: str) -> dict[str, str]:
+    return {"panel": name, "part": WANTED}
 
 
 def offer(name: str) -> html.Button:
