@@ -25,6 +25,7 @@ BENCHMARKS = (
     "occlusion",
     "methods",
     "endurance",
+    "load",
     "dashboard",
 )
 
