@@ -22,6 +22,7 @@ from rich.console import Console
 from servelens.protocol import shorten
 from servelens_archives.builder import build
 from servelens_archives.errors import BuildError
+from servelens_archives.examples import MOST
 from servelens_archives.foreign import SUFFIXES, look_at
 from servelens_archives.recipe import (
     DEFAULT_WEIGHTS,
@@ -34,6 +35,7 @@ from servelens_archives.shipped import ARCHIVES, recipe_names, shipped_recipe
 from servelens_archives.spelling import as_toml
 
 STORE = ARCHIVES / "store"
+IMAGES_KEY = "lens.images"
 
 
 def run(arguments: Sequence[str] | None = None, prog: str = "scripts/build") -> int:
@@ -92,7 +94,7 @@ def _build_one(name: str, asked: argparse.Namespace, screen: Console) -> str:
     table, findings = _table(path, dict(asked.values))
     for finding in findings:
         tell(f"  {finding}")
-    table = with_values(table, asked.values)
+    table = with_values(table, [*asked.values, *asked.images])
     if asked.print_recipe:
         return as_toml(table, findings)
     archive = build(
@@ -146,6 +148,16 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         help="instead of the recipe's: torchvision's, random ones, or a file of weights "
         f"({', '.join(SUFFIXES)})",
     )
+    parser.add_argument(
+        "--images",
+        action="append",
+        default=[],
+        type=_images,
+        metavar="DIR",
+        help="choose the method to explain with by default from trust cards on the photos there, "
+        f"{MOST} at most; NAME.mask.png beside a photo says where its true cause is. The archive "
+        "keeps the numbers and the reason; a default_plan of the recipe stays",
+    )
     parser.add_argument("--seed", type=_seed, default=0, help="of the random weights (default 0)")
     parser.add_argument("--variant", choices=VARIANTS, help="for a queue of its own")
     parser.add_argument(
@@ -157,6 +169,10 @@ def _parser(prog: str) -> argparse.ArgumentParser:
 def _weights(text: str) -> str:
     """A path on the command line is relative to where the command is given."""
     return text if text in (DEFAULT_WEIGHTS, NO_WEIGHTS) else str(Path(text).resolve())
+
+
+def _images(text: str) -> tuple[str, str]:
+    return IMAGES_KEY, str(Path(text).resolve())
 
 
 def _value(text: str) -> tuple[str, Any]:

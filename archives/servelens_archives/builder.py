@@ -1,4 +1,4 @@
-"""From a recipe to a .mar: stage, weigh, fly, pack; and nothing is left behind when one fails."""
+"""From a recipe to a .mar: stage, equip, fly, pack; and nothing is left behind when one fails."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 
 from servelens_archives.errors import BuildError
+from servelens_archives.evidence import weigh
+from servelens_archives.examples import find_examples
 from servelens_archives.packing import add_manifest, write_archive
 from servelens_archives.preflight import fly
 from servelens_archives.recipe import Recipe
@@ -33,6 +35,7 @@ def build(
     """
     if variant is not None:
         recipe = recipe.as_variant(variant)
+    examples = find_examples(recipe.images) if recipe.images is not None else None
     target = _output_folder(out_dir) / f"{recipe.card.name}.mar"
     with _disk_told_of(), TemporaryDirectory(prefix="servelens-build-") as private:
         scratch = Path(private)
@@ -49,6 +52,9 @@ def build(
         folder = add_manifest(stage, card, scratch)
         flight = fly(folder, scratch / "preflight.json")
         report(flight.summary())
+        if examples is not None:
+            weigh(folder, card, examples, scratch, report)
+            flight = fly(folder, scratch / "preflight-again.json")
         for warning in (*origin.warnings(), *flight.warnings):
             report(warning)
         write_archive(folder, target)

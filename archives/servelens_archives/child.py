@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,31 +18,65 @@ from typing import Any
 from servelens_archives.errors import BuildError
 
 RESULT, PROBLEM = "result", "problem"
+PROGRESS = ".progress"
+LOOK_EVERY_S = 0.2
 
 
 def run_job(
-    arguments: Sequence[str], report: Path, *, environment: Mapping[str, str], seconds: float
+    arguments: Sequence[str],
+    report: Path,
+    *,
+    environment: Mapping[str, str],
+    seconds: float,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> Any:
     """What `python *arguments` wrote to `report`; raises BuildError with its sentence if it failed.
 
-    -P keeps the job's own folder and the current one off its path.
+    -P keeps the job's own folder and the current one off its path. `tell` is given each line that
+    it writes to the file beside the report with the suffix .progress.
     """
-    try:
-        ended = subprocess.run(
-            [sys.executable, "-P", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=dict(environment),
-            timeout=seconds,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise BuildError(f"took longer than {seconds:.0f} seconds and was stopped") from None
+    with subprocess.Popen(
+        [sys.executable, "-P", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=dict(environment),
+    ) as job:
+        try:
+            output = _output(job, report.with_suffix(PROGRESS), seconds, tell)
+        except BaseException:
+            job.kill()
+            raise
     said = _read(report)
-    if RESULT in said and ended.returncode == 0:
+    if RESULT in said and job.returncode == 0:
         return said[RESULT]
-    raise BuildError(said.get(PROBLEM) or _last_words(ended.returncode, ended.stdout))
+    raise BuildError(said.get(PROBLEM) or _last_words(job.returncode, output))
+
+
+def _output(
+    job: subprocess.Popen[bytes], progress: Path, seconds: float, tell: Callable[[str], None]
+) -> bytes:
+    """All that the job printed, once it has ended."""
+    deadline, told = time.monotonic() + seconds, 0
+    while True:
+        try:
+            output, _ = job.communicate(timeout=LOOK_EVERY_S)
+        except subprocess.TimeoutExpired:
+            if time.monotonic() > deadline:
+                raise BuildError(
+                    f"took longer than {seconds:.0f} seconds and was stopped"
+                ) from None
+        else:
+            return output
+        for line in _whole_lines(progress)[told:]:
+            tell(line)
+            told += 1
+
+
+def _whole_lines(path: Path) -> list[str]:
+    with suppress(OSError):
+        return path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
+    return []
 
 
 def write_report(path: Path, *, result: Any = None, problem: str | None = None) -> None:

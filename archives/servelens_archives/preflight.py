@@ -38,16 +38,22 @@ class Flight:
 
 
 def fly(folder: Path, report: Path) -> Flight:
-    """Surveys the model in `folder`, predicts and explains once, writes its capability.json."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(folder),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "TMPDIR": str(report.parent),  # torch leaves caches in it
-    }
+    """Surveys the model in `folder` where it has no capability.json, predicts and explains once,
+    and writes that."""
     arguments = [str(CHILD), str(folder), str(report)]
+    environment = as_worker(folder, report.parent)
     try:
         seen = run_job(arguments, report, environment=environment, seconds=PREFLIGHT_SECONDS)
     except BuildError as error:
         raise PreflightError(f"the model would fail in its worker: {error}") from None
     return Flight(**{**seen, "warnings": tuple(seen["warnings"])})
+
+
+def as_worker(folder: Path, private: Path) -> dict[str, str]:
+    """The environment of a process that imports from the folder alone, and leaves nothing in it."""
+    return {
+        **os.environ,
+        "PYTHONPATH": str(folder),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "TMPDIR": str(private),  # torch leaves caches in it
+    }

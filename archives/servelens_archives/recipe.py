@@ -53,12 +53,14 @@ class ServeSpec:
 
 @dataclass(frozen=True)
 class Recipe:
-    """One model's way into an archive. `weights` is "default", "none" or an absolute path."""
+    """One model's way into an archive. `weights` is "default", "none" or an absolute path; by
+    `images`, a folder of photos, the default method is chosen."""
 
     card: Card
     weights: str
     model_file: Path | None = None
     serve: ServeSpec = field(default_factory=ServeSpec)
+    images: Path | None = None
 
     def as_variant(self, variant: str) -> Recipe:
         """The same model for another queue: slow explanations then hold up no predictions."""
@@ -109,13 +111,15 @@ class _Reader:
         source = self._source(model, weights)
         spec = self._input()
         output = self._output(source)
-        lens = LensSpec(**self._section("lens", LENS))
+        lens = self._section("lens", LENS)
+        images = lens.pop("images", None)
         serve = ServeSpec(**self._section("serve", SERVE))
         if self.problems:
             raise RecipeError(file_name, self.problems)
-        card = Card(**top, model=source, input=spec, output=output, lens=lens)
+        card = Card(**top, model=source, input=spec, output=output, lens=LensSpec(**lens))
         model_file = self.folder / model["file"] if "file" in model else None
-        return Recipe(card, weights, model_file, serve)
+        examples = None if images is None else self.folder / images
+        return Recipe(card, weights, model_file, serve, examples)
 
     def _section(self, name: str, keys: Mapping[str, Check]) -> dict[str, Any]:
         table = self.table.get(name, {})

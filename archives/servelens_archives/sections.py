@@ -36,6 +36,7 @@ LENS: Mapping[str, Check] = {
     "default_layers": checks.texts,
     "stages": checks.text_table,
     "default_plan": checks.plan,
+    "images": checks.text,
 }
 SERVE: Mapping[str, Check] = {
     "batch_size": checks.integer(1, 1024),

@@ -1,8 +1,9 @@
 """What of a page can be saved, under which address and name.
 
 `/export/npz/explain?…&part=grad_cam` is the view's own address with what of it is meant, so that a
-link is all that a page needs. Pictures are saved by the browser, which knows how they look there
-(assets/exports.js).
+link is all that a page needs; `&trust=1` is put to it in the browser where the map's trust card is
+there to be seen, and then the file has it too (assets/exports.js). Pictures are saved by the
+browser, which knows how they look there.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from servelens.client.saving import harmless
 from servelens_dashboard.url_state import PLAIN, View
 
 DOOR = "/export"
+CARD = "trust"
 # Of a photo's name, enough to tell two files apart.
 PHOTO_LETTERS = 8
 

@@ -13,17 +13,19 @@ from types import ModuleType
 
 import torch
 from rich.console import Console
-from tests.bench.setting import Setting
+from tests.bench.setting import Missing, Setting
 
 BENCHMARKS = (
     "predict_vs_stock",
     "grad_cam_http",
+    "grad_cam_peers",
     "cam_sharing",
     "one_call",
     "stock_explanations",
     "occlusion",
     "methods",
     "endurance",
+    "load",
     "dashboard",
 )
 
@@ -35,12 +37,17 @@ def main() -> int:
         if name not in BENCHMARKS:
             parser.error(f"there is no benchmark {name!r}; there are {', '.join(BENCHMARKS)}")
     console = Console(stderr=True)
-    reports = []
+    reports, left_out = [], []
     with tempfile.TemporaryDirectory(prefix="servelens-bench-") as scratch:
         setting = Setting(arguments.device, Path(scratch), arguments.scale)
         for name in arguments.names or BENCHMARKS:
-            with console.status(f"running {name}"):
-                report = _module(name).run(setting)
+            try:
+                with console.status(f"running {name}"):
+                    report = _module(name).run(setting)
+            except Missing as missing:
+                console.print(f"{name} is left out: {missing}", soft_wrap=True)
+                left_out.append(name)
+                continue
             report.show(console)
             reports.append(report)
     print(f"{_machine()}; device {arguments.device}\n")
@@ -48,7 +55,9 @@ def main() -> int:
     if arguments.json:
         found = {"machine": _machine(), "reports": [report.to_dict() for report in reports]}
         arguments.json.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
-    return 0 if all(row.met for report in reports for row in report.rows) else 1
+    # Whoever asked for it by name wants it; where all were meant, the others still count.
+    wanted = set(arguments.names) & set(left_out)
+    return 0 if not wanted and all(row.met for report in reports for row in report.rows) else 1
 
 
 def _module(name: str) -> ModuleType:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import psutil
+from tests.bench.in_process import hooks_left
 from tests.bench.photo import photo
 from tests.bench.setting import Setting
 from tests.bench.table import Report, Row
@@ -73,5 +74,4 @@ def _hooks_left(setting: Setting) -> int:
         plain = {name: value for name, value in keys.items() if name != "format"}
         (answer,) = session.run([read_request(plain, photo())])
         assert not isinstance(answer, Problem) or answer.type == "unknown_method", answer
-    modules = {*session.model.module.modules(), *session.model.twin.module.modules()}
-    return sum(len(module._forward_hooks) + len(module._backward_hooks) for module in modules)
+    return hooks_left(session)

@@ -32,7 +32,12 @@ def input_of(session: Session) -> torch.Tensor:
     return session.model.batch([view]).contiguous()
 
 
-def ask(session: Session, **keys: Any) -> Document:
-    (answer,) = session.run([read_request(keys, photo())])
+def ask(session: Session, image: bytes | None = None, /, **keys: Any) -> Document:
+    (answer,) = session.run([read_request(keys, image or photo())])
     assert isinstance(answer, Document), answer
     return answer
+
+
+def hooks_left(session: Session) -> int:
+    modules = {*session.model.module.modules(), *session.model.twin.module.modules()}
+    return sum(len(module._forward_hooks) + len(module._backward_hooks) for module in modules)

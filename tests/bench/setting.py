@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,10 @@ from servelens.client import Server
 from servelens.local import Model, TorchServe
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+class Missing(Exception):
+    """What a benchmark needs is not here; the message says what to run."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,13 @@ class Setting:
     def pairs(self, count: int) -> int:
         return max(4, round(count * self.scale))
 
+    def seconds(self, count: float) -> float:
+        return max(4.0, count * self.scale)
+
+    def share(self, workers: int) -> int:
+        """Threads of each, so that together they take the machine's cores."""
+        return max(1, len(os.sched_getaffinity(0)) // workers)
+
     @property
     def store(self) -> Path:
         return self.scratch / "store"
@@ -39,6 +50,11 @@ class Setting:
         missing = [name for name in recipes if not (self.store / f"{Path(name).stem}.mar").exists()]
         if missing:
             _build(*missing, "--weights", "none", "--out", str(self.store))
+
+    def build_for_explanations(self, recipe: str) -> str:
+        """The same weights in an archive for a queue of its own, whose name this is."""
+        _build(recipe, "--variant", "explain", "--weights", "none", "--out", str(self.store))
+        return f"{recipe}-explain.mar"
 
     def folder(self, recipe: str) -> Path:
         """The archive as a worker sees it: unpacked."""
@@ -59,8 +75,15 @@ class Setting:
         return target.name
 
     @contextlib.contextmanager
-    def serving(self, *models: Model) -> Iterator[tuple[TorchServe, Server]]:
-        with TorchServe(self.store, models, config=ROOT / "config.properties") as running:
+    def serving(
+        self, *models: Model, settings: Mapping[str, str] | None = None, threads: int | None = None
+    ) -> Iterator[tuple[TorchServe, Server]]:
+        """With so many threads a worker, if not with torch's own number."""
+        environ = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
+        config = ROOT / "config.properties"
+        with TorchServe(
+            self.store, models, config=config, settings=settings, environ=environ
+        ) as running:
             yield running, running.client
 
 

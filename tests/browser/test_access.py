@@ -14,6 +14,7 @@ PAGES = (
     "/explore?layer=stem.conv&channel=5&out=1",
     "/compare",
     "/models",
+    "/models?file=shapes-clean",
     "/nowhere",
 )
 GRAVE = ("serious", "critical")
@@ -67,3 +68,13 @@ def test_keys(page: Page) -> None:
     expect(page.get_by_role("dialog")).to_contain_text("Keys")
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_be_hidden()
+
+
+def test_the_keys_are_listed_by_a_button_too(page: Page, axe: str) -> None:
+    settle(page, "/models")
+    page.get_by_role("button", name="Keys").click()
+    listed = page.get_by_role("dialog")
+    expect(listed).to_contain_text("explain the first, second")
+    assert grave(page, axe) == []
+    listed.get_by_role("button", name="Close").click()
+    expect(listed).to_be_hidden()

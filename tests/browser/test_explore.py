@@ -213,3 +213,23 @@ def test_a_broken_link_into_a_network_says_what_is_wrong(
 ) -> None:
     page.goto(f"/explore?model={MODEL}&{address}")
     expect(page.get_by_role("alert").first).to_contain_text(told)
+
+
+def test_from_channel_to_channel_the_atlas_is_marked_and_not_sent_again(page: Page) -> None:
+    page.goto(f"/explore?model={MODEL}&layer=stage2&channel=3#colours=magma")
+    marked = "document.querySelector('#atlas .js-plotly-plot').layout.shapes"
+    heat = page.locator("#atlas .layer-below image").first
+    expect(heat).to_be_attached()
+    expect(page.locator("#channel-head .after")).to_be_visible()
+    first, colours = page.evaluate(marked), heat.get_attribute("href")
+    assert len(first) == 1
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.post_data or ""))
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#channel-head h2")).not_to_contain_text("Channel 3")
+    page.wait_for_function(f"([first]) => {marked}[0].x0 !== first.x0", arg=first)
+    assert any('"channel-look.children"' in body for body in asked)
+    assert not any('"atlas.children"' in body for body in asked)
+    assert heat.get_attribute("href") == colours
+    page.get_by_role("link", name="close", exact=True).click()
+    page.wait_for_function(f"{marked}.length === 0")

@@ -105,6 +105,33 @@ def test_what_came_in_parts_is_saved_as_a_whole(
     assert "part" not in saved["asked"]
 
 
+def test_a_files_trust_card_is_the_one_that_was_asked_for(
+    page: Page, chromium: Browser, tmp_path: Path
+) -> None:
+    """Of a method whose card is asked for by a click, before and after it."""
+    page.goto("/?method=integrated_gradients")
+    without = codec.read_npz(save(page, "npz", tmp_path).read_bytes())
+    assert without["answer"]["attributions"][0]["trust"] is None
+    page.get_by_role("button", name="Check this map").click()
+    judged = page.locator(".judgement").inner_text()
+    for name, read in (("npz", codec.read_npz), ("JSON", codec.read_json)):
+        told = read(save(page, name, tmp_path).read_bytes())
+        (entry,) = told["answer"]["attributions"]
+        assert told["asked"]["trust"] is True
+        assert len(entry["trust"]["curves"]["deletion"]) == 17
+        assert entry["trust"]["deletion_auc"] > 0
+        assert entry["map"].shape == (64, 64)
+    elsewhere = chromium.new_context(offline=True)
+    reader = elsewhere.new_page()
+    reader.goto(save(page, "HTML report", tmp_path).as_uri())
+    heading = reader.get_by_role("heading", name="Is it to be believed?")
+    expect(heading).to_contain_text("integrated_gradients for disc")
+    expect(reader.get_by_text(judged, exact=True)).to_be_visible()
+    expect(reader.get_by_role("img", name="The probability while")).to_be_visible()
+    assert reader.locator("polyline").count() == 4
+    elsewhere.close()
+
+
 def test_a_picture_is_as_the_page_looks(page: Page, tmp_path: Path) -> None:
     page.goto("/?method=grad_cam#opacity=0")
     expect(page.locator(".saving")).to_be_visible()

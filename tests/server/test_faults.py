@@ -24,6 +24,7 @@ from lens_caller import PATIENCE_S, Lens, form, raw
 from lens_pictures import photo, plain
 
 from servelens.client import Refused
+from servelens.client.transport import NO_WORKER
 from servelens.local import Model, TorchServe
 
 PHOTO = photo(0)
@@ -106,6 +107,7 @@ def test_what_the_queue_has_no_room_for_is_refused_at_once(fragile: Lens) -> Non
     assert QUEUE <= len(answers) - len(refused) <= QUEUE + 1
     for answer in refused:
         assert (answer.status_code, answer.json()["type"]) == (503, "ServiceUnavailableException")
+        assert NO_WORKER in answer.json()["message"]
     assert fragile.ask(raw(PHOTO), "lone").status_code == 200
 
 

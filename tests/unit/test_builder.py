@@ -119,6 +119,7 @@ def test_the_capability_document_was_surveyed_from_the_very_archive(unpacked: Pa
     assert capability["labels"] == list(LABELS)
     assert capability["layers"][0]["name"] == "conv"
     assert capability["model"]["digest"] == folder_digest(unpacked)
+    assert capability["default_plan_evidence"] is None
     assert capability["limits"]["response_bytes"] == 50_000
 
 

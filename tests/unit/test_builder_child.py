@@ -52,3 +52,28 @@ def test_a_result_comes_back_through_whatever_the_job_prints(tmp_path: Path) -> 
     write_report(tmp_path / "said.json", result={"a": [1, None]})
     said = (tmp_path / "said.json").read_text()
     assert run("print('noise');" + WRITE.format(said), report) == {"a": [1, None]}
+
+
+def test_what_a_job_tells_on_its_way_is_heard_while_it_runs(tmp_path: Path) -> None:
+    """The job goes on only when its first line has been heard."""
+    report, heard = tmp_path / "report.json", tmp_path / "heard"
+    code = (
+        "import sys, time, pathlib\n"
+        "report = pathlib.Path(sys.argv[1])\n"
+        "progress, heard = report.with_suffix('.progress'), report.with_name('heard')\n"
+        "progress.write_text('one\\nhal')\n"
+        "while not heard.exists(): time.sleep(0.01)\n"
+        "progress.write_text('one\\nhalf\\n')\n"
+        "while heard.read_text() != 'half': time.sleep(0.01)\n"
+        "report.write_text('{\"result\": 1}')"
+    )
+    told: list[str] = []
+
+    def tell(line: str) -> None:
+        told.append(line)
+        heard.write_text(line)
+
+    arguments = ["-c", code, str(report)]
+    environment = dict(os.environ)
+    assert run_job(arguments, report, environment=environment, seconds=60, tell=tell) == 1
+    assert told == ["one", "half"]

@@ -164,6 +164,20 @@ def test_any_other_refusal_keeps_its_status_and_at_most_a_few_words(
     assert reason is None or caught.value.reason == reason
 
 
+def test_a_full_queue_is_told_beside_torchserves_own_reason() -> None:
+    said = {
+        "code": 503,
+        "type": "ServiceUnavailableException",
+        "message": 'Model "m" has no worker to serve inference request. Please use scale workers '
+        "API to add workers.",
+    }
+    with (
+        serving(says_bytes(json.dumps(said).encode(), "application/json", 503)) as script,
+        pytest.raises(Refused, match=r"to add workers\. Or its queue is full, .* ask again later"),
+    ):
+        predict(script.url)
+
+
 def test_a_refusal_that_breaks_off_is_an_error_of_ours_too() -> None:
     with (
         serving(breaks_off(b'{"code"', 400)) as script,

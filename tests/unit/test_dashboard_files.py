@@ -132,6 +132,7 @@ def test_a_recipe_that_needs_no_other_file_is_read(tmp_path: Path) -> None:
         ('[model]\nfile = "../../x.py"\nclass = "Net"', r"file = '../../x.py' in \[model\]"),
         ('[model]\narchitecture = "a"\nweights = "/x.pt"', r"weights = '/x.pt' in \[model\]"),
         ('[output]\nlabels = "/etc/secret.json"', r"labels = '/etc/secret.json' in \[output\]"),
+        ('[lens]\nimages = "/home"', r"images = '/home' in \[lens\]"),
     ],
 )
 def test_a_dropped_recipe_names_no_file_of_this_machine(

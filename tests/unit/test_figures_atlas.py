@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import base64
 import io
+import json
+import shutil
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +23,7 @@ from servelens_dashboard.figures.grid import GAP, WIDTH, Grid
 from servelens_dashboard.figures.look import DARK, LIGHT, Theme
 from servelens_dashboard.figures.sprites import EDGE, frame, sprite
 
+NODE = shutil.which("node")
 SHAPES = st.tuples(st.integers(1, 90), st.integers(1, 40), st.integers(1, 40))
 
 
@@ -141,6 +146,28 @@ def test_512_channels_are_two_images_and_one_trace() -> None:
     assert drawn.data[0].z.size >= 512
     (mark,) = drawn.layout.shapes
     assert (mark.x0, mark.y0, mark.x1, mark.y1) == Atlas.of(random_maps(512, 7, 7)).grid.box(40)
+
+
+@pytest.mark.skipif(NODE is None, reason="needs node; the browser's tests run the same script")
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+def test_the_browser_marks_a_channel_as_we_do(root: Path, theme: Theme) -> None:
+    numbers = [7, 3, 40, 2, 11]
+    atlas = Atlas.of(random_maps(5, 4, 6), numbers)
+    drawn = [atlases.draw(atlas, theme=theme, selected=number) for number in [*numbers, 99]]
+    script = (root / "dashboard/servelens_dashboard/assets/atlas.js").read_text()
+    program = f"""
+        globalThis.window = globalThis;
+        {script}
+        const [known, channels] = JSON.parse(require("fs").readFileSync(0, "utf8"));
+        console.log(JSON.stringify(channels.map((n) => servelens.atlas.marks(known, n))));
+    """
+    given = json.dumps([drawn[0].layout.meta["atlas"], [*numbers, 99]])
+    assert NODE is not None
+    done = subprocess.run([NODE, "-e", program], input=given, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    ours = [[shape.to_plotly_json() for shape in figure.layout.shapes] for figure in drawn]
+    assert json.loads(done.stdout) == ours
+    assert [len(marks) for marks in ours] == [1, 1, 1, 1, 1, 0]
 
 
 def test_the_square_that_is_hovered_over_is_the_channel_that_is_clicked() -> None:

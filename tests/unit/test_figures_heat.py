@@ -21,11 +21,12 @@ from servelens.client.colours import Scale
 from servelens.palettes import palette
 from servelens.protocol import InputRef
 from servelens_dashboard.figures import atlas, heat, look, maps, recolouring
-from servelens_dashboard.figures.recolouring import AS_USUAL, COLOURS, Appearance
+from servelens_dashboard.figures.recolouring import AS_USUAL, COLOURS, HEAT, Appearance
 
 SEEN = InputRef(640, 480, (110, 30, 530, 450), (224, 224))
 PHOTO = "/photos/abc"
 NODE = shutil.which("node")
+SCALE_TO_4 = Scale(0.0, 4.0, 4.0, signed=False)
 
 
 def opened(source: str) -> Image.Image:
@@ -58,6 +59,21 @@ def test_a_layer_holds_the_places_on_the_scale_at_the_crops_proportions() -> Non
     height, width = levels.shape
     middle = levels[height // 2 - 1 : height // 2 + 1, width // 2 - 1 : width // 2 + 1]
     assert np.abs(middle.astype(int) - round(255 * 7 / 16)).max() <= 1
+
+
+def test_without_a_photo_the_map_alone_is_drawn_each_number_a_square() -> None:
+    values = np.array([[0.0, 1.0, 2.0], [4.0, 3.0, 2.0]])
+    drawn = heat.draw(None, InputRef(96, 64, (0, 0, 96, 64), (64, 96)), values, SCALE_TO_4)
+    (picture,) = drawn.layout.images
+    assert (picture.name, picture.x, picture.sizex, picture.sizey) == (HEAT, 0, 96, 64)
+    levels = np.asarray(opened(picture.source))
+    height, width = levels.shape
+    rows, columns = np.arange(height) * 2 // height, np.arange(width) * 3 // width
+    expected = SCALE_TO_4.levels(values)[rows][:, columns]
+    np.testing.assert_array_equal(levels, expected)
+    # No photo shines through, nor is there one that opacity could bring out.
+    assert set(opened(picture.source).info["transparency"]) == {255}
+    assert drawn.layout.meta[HEAT]["photo"] is False
 
 
 def test_the_palette_of_a_layer_is_the_clients_and_its_opacity_grows_with_the_number() -> None:

@@ -45,6 +45,7 @@ default_layer = "trunk_output.block4"
 default_layers = ["trunk_output.block1"]
 stages = { "stage 1" = "trunk_output.block1.*" }
 default_plan = ["saliency", { method = "grad_cam", layer = "trunk_output.block4" }]
+images = "../photos"
 
 [serve]
 batch_size = 8
@@ -92,6 +93,8 @@ def test_every_key_arrives_where_it_belongs(tmp_path: Path) -> None:
     assert card.lens.default_layers == ("trunk_output.block1",)
     assert card.lens.stages == {"stage 1": "trunk_output.block1.*"}
     assert card.lens.default_plan[1] == {"method": "grad_cam", "layer": "trunk_output.block4"}
+    assert recipe.images == tmp_path / "../photos"
+    assert card.lens.evidence == {}
     assert (serve.batch_size, serve.max_batch_delay_ms, serve.response_timeout_s) == (8, 20, 60)
     assert (serve.threads, serve.nice, serve.response_bytes) == (2, 10, 1_000_000)
     assert serve.dtype == "bfloat16"
@@ -216,6 +219,7 @@ def test_labels_come_from_json_in_each_of_its_forms(tmp_path: Path, content: obj
          'or both file = "net.py" and class = "Net"'),
         (f'{SMALL}[lens]\ndefault_plan = "grad_cam"', "[lens] default_plan must be a list of "
          "methods as in a request's explain, not 'grad_cam'"),
+        (f"{SMALL}[lens]\nimages = 3", "[lens] images must be text, not 3"),
         (f"{SMALL}[lens]\nstages = {{ a = 1 }}", "[lens] stages must be a table of texts, not "
          "{'a': 1}"),
         (f"{SMALL}[serve]\nnice = 20", "[serve] nice must be an integer from 0 to 19, not 20"),

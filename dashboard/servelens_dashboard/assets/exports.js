@@ -1,10 +1,12 @@
-// Pictures of graphs as they look now, with their colours, opacity and threshold.
+// What is saved is as it looks now: pictures of graphs with their colours, opacity and threshold, and
+// files with the trust card that is there.
 (function () {
   "use strict";
 
   const SHARPER = 2;
   const GAP = 16;
   const HEADING = 32;
+  const CARD = "&trust=1";
 
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -83,4 +85,18 @@
     if (!shots.length) return;
     paste(shots).toBlob((blob) => keep(blob, `${button.dataset.name}.png`), "image/png");
   });
+
+  // A file has the trust card of its map where the page has it when the link is used.
+  function withCard(event) {
+    const link = event.target.closest(".saving a");
+    const panel = link && link.closest(".panel");
+    if (!panel) return;
+    const plain = link.getAttribute("href").replace(CARD, "");
+    const seen = panel.querySelector(".trust .findings");
+    link.setAttribute("href", seen ? plain + CARD : plain);
+  }
+
+  for (const kind of ["click", "auxclick", "contextmenu"]) {
+    document.addEventListener(kind, withCard, true);
+  }
 })();

@@ -21,10 +21,12 @@
     slider.dispatchEvent(new Event("input", { bubbles: true }));
   }
 
+  const list = () => document.getElementById("keys").showModal();
+
   const KEYS = {
     "[": () => fade(-STEP),
     "]": () => fade(STEP),
-    "?": () => document.getElementById("keys").showModal(),
+    "?": list,
     c: () => window.servelens.copyLink(),
     ArrowDown: () => click(neighbour(".layer-tree a", ".here", 1)),
     ArrowUp: () => click(neighbour(".layer-tree a", ".here", -1)),
@@ -45,6 +47,10 @@
     if (event.key.startsWith("Arrow") && !document.querySelector(".layer-tree a.here")) return;
     event.preventDefault();
     KEYS[event.key]();
+  });
+
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("#show-keys")) list();
   });
 
   // Shift and a click set a class against the present one, as the link beside it does.

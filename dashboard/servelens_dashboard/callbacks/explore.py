@@ -52,6 +52,25 @@ def register(app: Dash, desk: Desk) -> None:
         view = (await desk.run(scene_at, ask["href"], desk.lens)).view
         return samples(view, desk.lens), *channel.switched(view).values()
 
+    @app.callback(
+        Output("atlas", "children"),
+        Input(explore.LAYER_ASK, "data"),
+        Input("theme", "data"),
+        State(explore.WHOLE_ASK, "data"),
+    )
+    async def show_atlas(_: dict[str, str], theme: str | None, whole: dict[str, str]) -> Any:
+        """With the channel that is looked at now; another is marked in the browser."""
+        if theme not in THEMES:
+            raise PreventUpdate
+        return await desk.drawn(lambda: _part(desk, whole["href"], _atlas, THEMES[theme]))
+
+    app.clientside_callback(
+        ClientsideFunction("atlas", "mark"),
+        Output({"heat": "atlas"}, "figure", allow_duplicate=True),
+        Input(explore.WHOLE_ASK, "data"),
+        State({"heat": "atlas"}, "figure"),
+        prevent_initial_call=True,
+    )
     app.clientside_callback(
         ClientsideFunction("asks", "narrow"),
         [Output(name, "data") for name in explore.NARROWED],
@@ -72,6 +91,10 @@ def _wire(app: Dash, desk: Desk, asked: str, part: str, draw: Draw) -> None:
 def _part(desk: Desk, href: str, draw: Draw, theme: Theme) -> Any:
     scene = scene_at(href, desk.lens)
     return draw(scene, questions.about(scene, desk.lens), theme)
+
+
+def _atlas(scene: Scene, ask: Ask, theme: Theme) -> Any:
+    return explore.atlas_body(scene, questions.atlas(scene, ask), theme)
 
 
 def _of_channel(draw: Draw) -> Draw:
@@ -104,9 +127,6 @@ PARTS: Mapping[str, Mapping[str, Draw]] = {
         ),
     },
     explore.CHANNEL_ASK: {
-        "atlas": lambda scene, ask, theme: explore.atlas_body(
-            scene, questions.atlas(scene, ask), theme
-        ),
         "channel-learned": _of_channel(
             lambda scene, ask, theme: learned.learned_body(
                 scene, questions.weights(scene, ask), theme

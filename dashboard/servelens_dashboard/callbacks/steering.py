@@ -11,7 +11,8 @@ from servelens_dashboard import questions
 from servelens_dashboard.components.fields import with_field
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.figures.field import place_at
-from servelens_dashboard.lens import Lens, looked_at
+from servelens_dashboard.ground import ground
+from servelens_dashboard.lens import Lens
 from servelens_dashboard.scene import set_scene
 from servelens_dashboard.troubles import EXPECTED, unexpected
 from servelens_dashboard.url_state import Entry, View, parse, parse_entry, parse_named
@@ -103,7 +104,7 @@ def choose_unit(lens: Lens, view: View, _: Any, click: dict[str, Any] | None) ->
     scene = set_scene(view, lens)
     result = questions.channel(scene, questions.about(scene, lens))
     places = result.activations[0].to_numpy().shape[1:]
-    return scene.view.but(place=place_at(*_where(click), looked_at(result), places))
+    return scene.view.but(place=place_at(*_where(click), ground(scene, result).seen, places))
 
 
 def choose_layer(lens: Lens, view: View, _: Any, click: dict[str, Any] | None) -> View | None:

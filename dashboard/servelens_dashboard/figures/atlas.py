@@ -22,6 +22,9 @@ from servelens_dashboard.figures.recolouring import HEAT, SOLID, Appearance, hea
 from servelens_dashboard.figures.sprites import EDGE, Maps, frame, sprite
 from servelens_dashboard.figures.twin import Twin
 
+# In a figure's meta, beside what recolours it.
+MARKED = "atlas"
+
 
 @dataclass(frozen=True)
 class Atlas:
@@ -89,7 +92,7 @@ def draw(
         theme,
         margin=look.sides(),
         height=height / DENSITY,
-        meta=mapped(signed=atlas.signed, photo=False),
+        meta={**mapped(signed=atlas.signed, photo=False), MARKED: places(atlas, theme)},
         **look.picture_axes(width, height),
     )
     source = heat_png(sprite(atlas.maps, atlas.scales, grid), appearance, signed=atlas.signed)
@@ -102,9 +105,25 @@ def draw(
     drawn.add_trace(_hover(atlas, grid, appearance))
     if selected in atlas.numbers:
         left, top, right, bottom = grid.box(atlas.numbers.index(selected))
-        edge = {"color": theme.accent, "width": 3}
-        drawn.add_shape(type="rect", x0=left, y0=top, x1=right, y1=bottom, line=edge)
+        line = _edge(theme)
+        drawn.add_shape(type="rect", x0=left, y0=top, x1=right, y1=bottom, line=line)
     return drawn
+
+
+def places(atlas: Atlas, theme: Theme) -> dict[str, Any]:
+    """What assets/atlas.js takes to mark another channel, as `draw` marks the one selected."""
+    grid = atlas.grid
+    return {
+        "numbers": list(atlas.numbers),
+        "columns": grid.columns,
+        "pitch": list(grid.pitch),
+        "cell": list(grid.cell),
+        "line": _edge(theme),
+    }
+
+
+def _edge(theme: Theme) -> dict[str, Any]:
+    return {"color": theme.accent, "width": 3}
 
 
 def tell(atlas: Atlas, layer: str) -> Twin:

@@ -65,7 +65,7 @@ def draw(curves: Curves, theme: Theme = LIGHT) -> go.Figure:
         grey = {"color": theme.quiet, "dash": "dot", "width": 1.5}
         accent = {"color": theme.accent, "width": 2}
         drawn.add_trace(_line("at random", curves.shares, random, grey, suffix))
-        drawn.add_trace(_line("what the map marks", curves.shares, marked, accent, suffix))
+        drawn.add_trace(_line("as marked", curves.shares, marked, accent, suffix))
     return drawn
 
 

@@ -17,10 +17,12 @@ from servelens_dashboard.figures.maps import Plane, coarse, unseen
 from servelens_dashboard.figures.recolouring import (
     AS_USUAL,
     HEAT,
+    SOLID,
     Appearance,
     heat_png,
     mapped,
 )
+from servelens_dashboard.figures.sprites import nearest
 from servelens_dashboard.figures.twin import Twin
 
 LONGEST = 448
@@ -30,7 +32,7 @@ COLUMNS = ("left", "middle", "right")
 
 
 def draw(
-    photo: str,
+    photo: str | None,
     seen: InputRef,
     values: Plane | None,
     scale: Scale | None,
@@ -38,8 +40,9 @@ def draw(
     theme: Theme = LIGHT,
 ) -> go.Figure:
     """`photo` is the photo's address, the same in every figure of it. Without a map it is the photo
-    alone, with what the model saw of it."""
-    images = [look.picture(photo, (0, 0, seen.width, seen.height), name="photo", above=False)]
+    alone, with what the model saw of it; without a photo the map alone, at its own resolution."""
+    box = 0, 0, seen.width, seen.height
+    images = [] if photo is None else [look.picture(photo, box, name="photo", above=False)]
     drawn = look.figure(
         theme,
         margin=look.sides(),
@@ -47,8 +50,11 @@ def draw(
         **look.picture_axes(seen.width, seen.height),
     )
     if values is not None and scale is not None:
+        if photo is None:
+            appearance = SOLID
         _lay(drawn, values, scale, seen.crop, appearance)
-        source = layer(values, scale, seen.crop, appearance)
+        drawn.update_layout(meta=mapped(signed=scale.signed, photo=photo is not None))
+        source = (squares if photo is None else layer)(values, scale, seen.crop, appearance)
         images.append(look.picture(source, seen.crop, name=HEAT, above=True))
         if scale.is_zero:
             drawn.add_annotation(look.note("this map is all zero", theme))
@@ -60,11 +66,24 @@ def layer(
 ) -> str:
     """The heat alone, as the address of a PNG in the crop's proportions. The numbers are made
     smooth, not the colours, so that all of them are the palette's."""
+    levels = scale.levels(smooth(values, _size(crop)))
+    return heat_png(levels, appearance, signed=scale.signed)
+
+
+def squares(
+    values: Plane, scale: Scale, crop: Sequence[int], appearance: Appearance = SOLID
+) -> str:
+    """The same, each number a square."""
+    width, height = _size(crop)
+    rows, columns = nearest(values.shape[0], height), nearest(values.shape[1], width)
+    levels = scale.levels(values)[rows[:, None], columns]
+    return heat_png(levels, appearance, signed=scale.signed)
+
+
+def _size(crop: Sequence[int]) -> tuple[int, int]:
     left, top, right, bottom = crop
     zoom = LONGEST / max(right - left, bottom - top)
-    size = max(1, round((right - left) * zoom)), max(1, round((bottom - top) * zoom))
-    levels = scale.levels(smooth(values, size))
-    return heat_png(levels, appearance, signed=scale.signed)
+    return max(1, round((right - left) * zoom)), max(1, round((bottom - top) * zoom))
 
 
 def tell(values: Plane, scale: Scale, of: str) -> Twin:
@@ -109,7 +128,6 @@ def _lay(
     what = "value" if cells is values else "mean here"
     hover = f"{what} %{{z:.3g}}<br>at %{{x:.0f}}, %{{y:.0f}}<extra></extra>"
     drawn.add_trace(unseen(cells, box, scale, appearance, hovertemplate=hover))
-    drawn.update_layout(meta=mapped(signed=scale.signed, photo=True))
 
 
 def _place(down: int, right: int, shape: tuple[int, ...]) -> str:

@@ -10,6 +10,10 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from servelens.client.wording import chance as chance
+from servelens.client.wording import number as number
+from servelens.client.wording import percent as percent
+
 # Users' pictures are private: nothing offers to send a graph anywhere.
 GRAPH_CONFIG = {"showSendToCloud": False, "plotlyServerURL": "", "displaylogo": False}
 
@@ -82,35 +86,6 @@ def note(text: str, theme: Theme) -> dict[str, Any]:
 def plain(text: str) -> str:
     """Labels and names come from a server; Plotly reads text as HTML."""
     return html.escape(text, quote=False)
-
-
-def number(value: float) -> str:
-    """Three significant digits: 0.0123, 4.57, 12,300, 1.23e-5."""
-    text = f"{value:.3g}"
-    if "e" not in text:
-        return text
-    if 1 <= abs(value) < 1e6:
-        return f"{float(text):,.0f}"
-    digits, exponent = text.split("e")
-    return f"{digits}e{int(exponent)}"
-
-
-def chance(probability: float) -> str:
-    """At most three decimals, but never 0 or 1 of what is only near."""
-    if 0 < probability < 0.0005:
-        return "<0.001"
-    if 0.9995 <= probability < 1:
-        return ">0.999"
-    return number(round(probability, 3))
-
-
-def percent(share: float) -> str:
-    """Whole percents, but never 0 or 100 of what is only near."""
-    if 0 < share < 0.005:
-        return "under 1 %"
-    if 0.995 <= share < 1:
-        return "over 99 %"
-    return f"{share:.0%}".replace("%", " %")
 
 
 def brief(text: str, letters: int = 24) -> str:

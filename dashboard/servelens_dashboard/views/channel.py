@@ -13,13 +13,13 @@ from servelens.protocol import ReceptiveField
 from servelens_dashboard.components.changes import change_table
 from servelens_dashboard.components.graph import numbers
 from servelens_dashboard.components.notice import hint
-from servelens_dashboard.components.photo import bare_photo, photo_graph, photo_src
+from servelens_dashboard.components.photo import bare_photo, photo_graph
 from servelens_dashboard.components.saving import saving
 from servelens_dashboard.figures import field, heat, knockout
 from servelens_dashboard.figures.look import Theme
 from servelens_dashboard.figures.maps import plane
 from servelens_dashboard.figures.twin import Twin
-from servelens_dashboard.lens import looked_at
+from servelens_dashboard.ground import Ground, ground
 from servelens_dashboard.scene import MAP, Scene
 from servelens_dashboard.url_state import View
 
@@ -69,25 +69,24 @@ def head_body(view: View, shown: Sequence[int]) -> list[Any]:
 
 def look_body(scene: Scene, channel: Result, unit: Result, theme: Theme) -> list[Any]:
     """The channel's map and the unit that is looked at in it, each over the photo."""
-    shown, told, seen = channel.activations[0], unit.receptive_field, looked_at(channel)
+    shown, told, under = channel.activations[0], unit.receptive_field, ground(scene, channel)
     if shown.maps is None:
         return [html.P(shown.why_nothing, className="notice", role="alert")]
-    photo, values = photo_src(scene.view.photo or ""), plane(shown.maps[0])
+    values = plane(shown.maps[0])
     scale = Scale.of(values, signed=False)
     if shown.maps.ndim != MAP:
         return [hint(f"Its numbers have no place in the photo: {scale.words()}.")]
-    figure = heat.draw(photo, seen, values, scale, theme=theme)
-    field.followed(figure, scene.field_of(scene.view.layer), seen, values.shape)
+    figure = heat.draw(under.photo, under.seen, values, scale, theme=theme)
+    field.followed(figure, scene.field_of(scene.view.layer), under.seen, values.shape)
     twin = heat.tell(values, scale, "Where it answers")
     if told is None:
-        return [_over_the_photo(figure, twin, channel, scene.view, "channel")]
+        return [_drawn(figure, twin, under, scene.view, "channel", under.why)]
     if told.box is not None:
         field.boxed(figure, told.box)
+    more = f"A click looks at the unit there. {under.why}"
     return [
-        _over_the_photo(
-            figure, twin, channel, scene.view, "channel", "A click looks at the unit there."
-        ),
-        _unit(scene.view, told, unit, theme),
+        _drawn(figure, twin, under, scene.view, "channel", more),
+        _unit(scene.view, told, ground(scene, unit), theme),
     ]
 
 
@@ -104,27 +103,24 @@ def out_body(view: View, result: Result | None) -> list[Any]:
     return [html.P(words, className="judgement"), change_table(rows, words)]
 
 
-def _unit(view: View, told: ReceptiveField, unit: Result, theme: Theme) -> html.Figure:
+def _unit(view: View, told: ReceptiveField, under: Ground, theme: Theme) -> html.Figure:
     """What moves it, where that could be found, within what it can see."""
-    photo = photo_src(view.photo or "")
     values = None if told.map is None else plane(told.map)
     scale = None if values is None else Scale.of(values, signed=False)
-    figure = heat.draw(photo, looked_at(unit), values, scale, theme=theme)
+    figure = heat.draw(under.photo, under.seen, values, scale, theme=theme)
     if told.box is not None:
         field.boxed(figure, told.box)
     twin = Twin(field.tell(told))
     if values is not None and scale is not None:
         twin = Twin(twin.caption, heat.tell(values, scale, "what moves it").rows)
     why = "" if told.problem is None else told.problem.words
-    return _over_the_photo(figure, twin, unit, view, "unit", why)
+    return _drawn(figure, twin, under, view, "unit", why)
 
 
-def _over_the_photo(
-    figure: Any, twin: Twin, of: Result, view: View, name: str, more: str = ""
-) -> html.Figure:
+def _drawn(figure: Any, twin: Twin, under: Ground, view: View, name: str, more: str) -> html.Figure:
     return html.Figure(
         [
-            photo_graph(figure, twin, looked_at(of), {"heat": name}),
+            photo_graph(figure, twin, under.seen, {"heat": name}),
             html.Figcaption(f"{twin.caption} {more}", className="hint"),
             numbers(twin),
             saving(view, name),

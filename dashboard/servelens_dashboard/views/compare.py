@@ -78,7 +78,9 @@ def depth_body(models: Mapping[str, tuple[Activation, ...]], theme: Theme) -> li
 
 
 def places(maps: Mapping[str, Result]) -> str:
-    return same_places({name: _evidence(result) for name, result in maps.items()}) if maps else ""
+    """Of the models of which it is known where in the photo they look."""
+    looked = {name: _evidence(result) for name, result in maps.items() if result.input is not None}
+    return same_places(looked) if looked else ""
 
 
 def savings(view: View, shown: Sequence[str]) -> list[Any]:

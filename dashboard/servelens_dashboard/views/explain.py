@@ -18,7 +18,7 @@ from servelens_dashboard.components.notice import hint
 from servelens_dashboard.components.predictions import prediction_list
 from servelens_dashboard.lens import Lens
 from servelens_dashboard.scene import Scene
-from servelens_dashboard.url_state import SHARED, Entry, View
+from servelens_dashboard.url_state import Entry, View
 from servelens_dashboard.views import panel, trust
 from servelens_dashboard.views.shell import News
 from servelens_dashboard.views.side import samples, side
@@ -35,11 +35,9 @@ def page(scene: Scene, lens: Lens, pulse: str) -> list[html.Div]:
 
 
 def stays(before: View, view: View) -> bool:
-    """Whether the page is the same but for the photo and the class. Panels on one scale are drawn
-    anew with each other, for they say to one another when they are there."""
-    are_apart = view.scale != SHARED or len(view.methods) < 2
+    """Whether the page is the same but for the photo and the class."""
     have_photos = bool(before.photo and view.photo)
-    return have_photos and are_apart and _of_any_photo(before) == _of_any_photo(view)
+    return have_photos and _of_any_photo(before) == _of_any_photo(view)
 
 
 def _of_any_photo(view: View) -> View:

@@ -22,7 +22,7 @@ from servelens_dashboard.figures.atlas import tell as tell_atlas
 from servelens_dashboard.figures.grid import Grid
 from servelens_dashboard.figures.look import Theme, number
 from servelens_dashboard.lens import Lens
-from servelens_dashboard.questions import MOST_CHANNELS, SORTS, USUAL_SORT
+from servelens_dashboard.questions import BY_ABLATION, MOST_CHANNELS, SORTS, USUAL_SORT
 from servelens_dashboard.scene import MAP, Scene
 from servelens_dashboard.url_state import OWN, SHARED, View
 from servelens_dashboard.views.channel import channel_view
@@ -83,7 +83,7 @@ def atlas_body(scene: Scene, result: Result, theme: Theme) -> list[Any]:
         picture_graph(figure, twin, height / width, {"heat": "atlas"}),
         html.P(twin.caption, className="hint"),
         numbers(twin),
-        saving(scene.view, "atlas"),
+        saving(scene.view.at_channel(None), "atlas"),
     ]
 
 
@@ -113,7 +113,7 @@ def _stage(scene: Scene, pulse: str) -> list[Any]:
         return [hint("This model has no layer with a map to look at."), predictions]
     return [
         html.Div(id="network"),
-        html.Div([html.H2(view.layer), _choices(view)], className="title"),
+        html.Div([html.H2(view.layer), _choices(scene)], className="title"),
         html.Div(_room(scene), id="atlas", className="atlas"),
         channel_view(view),
         dcc.Store(id=LAYER_ASK, data=_ask(view.at_channel(None), pulse)),
@@ -123,18 +123,34 @@ def _stage(scene: Scene, pulse: str) -> list[Any]:
 
 
 def _room(scene: Scene) -> html.Div | None:
-    """As high as the atlas will be, so that what is below it stays where it is."""
+    """As high as the atlas will be, so that what is below it stays where it is; with what there is
+    to wait for, where that may be long."""
     if scene.layer is None or len(scene.layer["shape"] or ()) != MAP:
         return None
     count, *sides = scene.layer["shape"]
     width, height = Grid.of((min(count, MOST_CHANNELS), *sides), count - 1).size
-    return html.Div(className="room", style={"aspectRatio": f"{width} / {height}"})
+    said = _ranking(count) if scene.view.sort_by == BY_ABLATION else None
+    return html.Div(said, className="room", style={"aspectRatio": f"{width} / {height}"})
 
 
-def _choices(view: View) -> html.Div:
+def _ranking(count: int) -> html.Div:
+    words = f"The model is asked {count} times, each time without one channel."
+    bar = html.Progress(**{"aria-label": "The channels are being ranked"})
+    return html.Div([bar, html.Span(words)], className="progress", role="status")
+
+
+def sorts_of(scene: Scene) -> dict[str, str]:
+    """Of the one that is not for nothing, what it costs."""
+    shape = (scene.layer or {}).get("shape") or ()
+    cost = f": {shape[0]} passes" if shape else ""
+    return {**SORTS, BY_ABLATION: f"{SORTS[BY_ABLATION]}{cost}"}
+
+
+def _choices(scene: Scene) -> html.Div:
     """How the atlas is sorted and scaled."""
+    view = scene.view
     choices = (
-        ("sort", "Order of the channels", SORTS, view.sort_by or USUAL_SORT),
+        ("sort", "Order of the channels", sorts_of(scene), view.sort_by or USUAL_SORT),
         ("scale", "Scale of the colours", SCALES, view.scale),
     )
     return html.Div(

@@ -11,12 +11,12 @@ from dash import dcc, html
 from servelens.client import Activation, Result
 from servelens.client.colours import Scale
 from servelens_dashboard.components.graph import graph, numbers
-from servelens_dashboard.components.photo import barred, photo_graph, photo_src
+from servelens_dashboard.components.photo import barred, photo_graph
 from servelens_dashboard.figures import depth, heat
 from servelens_dashboard.figures.look import Theme
 from servelens_dashboard.figures.maps import plane
 from servelens_dashboard.figures.twin import Twin
-from servelens_dashboard.lens import looked_at
+from servelens_dashboard.ground import ground
 from servelens_dashboard.scene import Scene
 
 STEP_MS = 900
@@ -46,7 +46,7 @@ def _player(scene: Scene, result: Result, theme: Theme) -> list[Any]:
     frames = [_frame(scene, shown, result, theme) for shown in stops]
     first, twin = frames[start], _tell(stops)
     return [
-        photo_graph(first["figure"], twin, looked_at(result), {"heat": "journey"}),
+        photo_graph(first["figure"], twin, ground(scene, result).seen, {"heat": "journey"}),
         html.P(first["words"], id="journey-words", className="hint", role="status"),
         html.Div(
             [
@@ -74,8 +74,8 @@ def _frame(scene: Scene, shown: Activation, result: Result, theme: Theme) -> dic
     """Each on its own scale: a deep layer's numbers are of another size than a first one's."""
     values, channel = plane(shown.to_numpy()[0]), shown.channels[0].index
     scale = Scale.of(values, signed=False)
-    photo = photo_src(scene.view.photo or "")
-    figure = heat.draw(photo, looked_at(result), values, scale, theme=theme)
+    under = ground(scene, result)
+    figure = heat.draw(under.photo, under.seen, values, scale, theme=theme)
     words = f"{shown.layer}, channel {channel}: {scale.words()}"
     return {"figure": barred(figure), "words": words}
 

@@ -64,7 +64,7 @@ def _row(view: View, version: Version, default: bool, versions: int) -> html.Tr:
         [
             html.Th(dcc.Link(version.name, href=opened.href), scope="row"),
             html.Td([version.version, html.Small(" default") if default and versions > 1 else ""]),
-            html.Td(_state(version)),
+            html.Td(_state(version), className="state"),
             html.Td(_workers(version), className="figure"),
             html.Td(_device(version)),
             html.Td(_memory(version), className="figure"),

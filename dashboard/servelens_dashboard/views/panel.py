@@ -13,12 +13,12 @@ from servelens.client import Attribution, Result
 from servelens.client.colours import Scale
 from servelens_dashboard.components.graph import numbers
 from servelens_dashboard.components.notice import hint
-from servelens_dashboard.components.photo import bare_photo, photo_graph, photo_src
+from servelens_dashboard.components.photo import bare_photo, photo_graph
 from servelens_dashboard.figures import field, heat
 from servelens_dashboard.figures.evidence import Evidence, Mask, sentence, who
 from servelens_dashboard.figures.look import Theme, number, percent
 from servelens_dashboard.figures.maps import plane
-from servelens_dashboard.lens import looked_at
+from servelens_dashboard.ground import Ground, ground
 from servelens_dashboard.parts import Progress
 from servelens_dashboard.scene import Scene, explain_request
 from servelens_dashboard.settings import Settings
@@ -76,25 +76,33 @@ def body(
 ) -> list[Any]:
     """The first result is this panel's own; the others share its scale."""
     result, photo = results[0], scene.view.photo or ""
-    seen = looked_at(result)
-    shown = result.attributions[0]
+    shown, under = result.attributions[0], ground(scene, result)
     if shown.map is None:
         return [bare_photo(photo), html.P(shown.why_nothing, className="notice", role="alert")]
     values = plane(shown.map)
     scale = Scale.shared([_scale(other.attributions[0]) for other in results if _has_map(other)])
     named = who(shown.target, result.predictions)
-    words = sentence(named, Evidence.of(values, seen), mask_of(photo))
-    figure = heat.draw(photo_src(photo), seen, values, scale, theme=panel.theme)
+    mask = mask_of(photo) if under.is_photo else None
+    words = sentence(named, Evidence.of(values, under.seen), mask)
+    figure = heat.draw(under.photo, under.seen, values, scale, theme=panel.theme)
     if shown.layer is not None:
-        field.followed(figure, scene.field_of(shown.layer), seen, values.shape)
+        field.followed(figure, scene.field_of(shown.layer), under.seen, values.shape)
     of = f"{panel.name}: {shown.title}" if scene.view.page == COMPARE else shown.title
     twin = heat.tell(values, scale, of)
     return [
-        photo_graph(figure, twin, seen, {"heat": panel.name}),
+        _beside(photo, photo_graph(figure, twin, under.seen, {"heat": panel.name}), under),
         html.P(words, className="sentence"),
         html.P(_small_print(result, shown, scale), className="hint"),
         numbers(twin),
     ]
+
+
+def _beside(photo: str, drawn: html.Div, under: Ground) -> html.Div:
+    """A map that does not lie over the photo has it at its side, and says why."""
+    if under.is_photo:
+        return drawn
+    both = html.Div([bare_photo(photo), drawn], className="halves")
+    return html.Div([both, hint(under.why)])
 
 
 def whole(panel: Panel, href: str) -> dcc.Store:

@@ -27,6 +27,11 @@ THEME = {
             "#eef4fb", "#d9e5f4", "#b3cae8", "#a0c0e8", "#8ab4e8",
             "#5387cc", "#477fca", "#2f66a8", "#2b5b97", "#1f4c82",
         ],
+        # What Mantine makes letters, lines and fields of in the dark: ours, as assets/look.css.
+        "dark": [
+            "#e6e8ea", "#c5c9ce", "#a0a6ae", "#a0a6ae", "#373b41",
+            "#2a2e33", "#1f2227", "#17191c", "#121417", "#0d0f11",
+        ],
     },
 }  # fmt: skip
 
@@ -53,6 +58,7 @@ def shell() -> dmc.MantineProvider:
                         color="gray",
                         attributes={"root": {"aria-label": "Light or dark"}},
                     ),
+                    html.Button("?", id="show-keys", title="Keys", **{"aria-label": "Keys"}),
                 ]
             ),
             html.Section(id="story", **{"aria-label": "The demo's story", "aria-live": "polite"}),

@@ -7,13 +7,13 @@ from typing import Any
 
 from dash import dcc, html
 
-from servelens.client import Attribution
+from servelens.client import Attribution, verdict
+from servelens.client.verdict import Finding
 from servelens.protocol import TrustCard
 from servelens_dashboard.components.graph import graph, numbers
-from servelens_dashboard.figures import curves, verdict
+from servelens_dashboard.figures import curves
 from servelens_dashboard.figures.curves import Curves
 from servelens_dashboard.figures.look import Theme
-from servelens_dashboard.figures.verdict import Finding
 
 # In forward passes: what costs more is only checked when a person asks for it.
 CHEAP = 10
@@ -77,11 +77,7 @@ def _curves(name: str, found: TrustCard, theme: Theme) -> list[Any]:
 
 
 def _not_checked(found: TrustCard) -> html.Details | None:
-    reasons = [
-        f"{number}: {reason}"
-        for number, reason in found.compared_with.items()
-        if getattr(found, number, None) is None
-    ]
+    reasons = verdict.not_checked(found, found.compared_with)
     if not reasons:
         return None
     return html.Details(

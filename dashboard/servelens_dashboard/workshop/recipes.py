@@ -39,12 +39,14 @@ def read(item: Item, *, confined: bool) -> Mapping[str, Any]:
 
 
 def _paths(table: Mapping[str, Any]) -> list[tuple[str, str, Any]]:
-    model, output = (_section(table, name) for name in ("model", "output"))
+    model, output, lens = (_section(table, name) for name in ("model", "output", "lens"))
     found = [("model", key, model[key]) for key in ("file", "class") if key in model]
     if model.get("weights", WEIGHTS[0]) not in WEIGHTS:
         found.append(("model", "weights", model["weights"]))
     if isinstance(output.get("labels"), str):
         found.append(("output", "labels", output["labels"]))
+    if "images" in lens:
+        found.append(("lens", "images", lens["images"]))
     return found
 
 

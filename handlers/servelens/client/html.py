@@ -1,38 +1,20 @@
-"""Results as a notebook shows them: one piece of HTML that needs no other file, and no script.
-
-Labels and messages come from a server and may hold anything, so that text becomes HTML in one place
-only, `element`, which escapes it.
-"""
+"""Results as a notebook shows them: one piece of HTML that needs no other file, and no script."""
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Iterator
 
+from servelens.client.cards import card
+from servelens.client.markup import Markup, element, table
 from servelens.client.panels import Panel, panels
 from servelens.client.pictures import data_url
-from servelens.client.results import Activation, Prediction, Result, Showable
+from servelens.client.results import Activation, Attribution, Prediction, Result, Showable
 
 LONGEST = 224
-VOID = ("br", "img", "meta")
 ROW = "display:flex;flex-wrap:wrap;gap:12px;align-items:flex-start"
 FIGURE = "margin:8px 0;max-width:{}px"
 ROOM = 36
 STATISTICS = ("mean", "std", "min", "max", "sparsity", "active_channels", "dead_channels")
-
-
-class Markup(str):
-    """Text that is HTML already."""
-
-    __slots__ = ()
-
-
-def element(name: str, /, *parts: str, **attributes: str) -> Markup:
-    """Parts that are no Markup are text, and so are attributes."""
-    inner = "".join(part if isinstance(part, Markup) else html.escape(part) for part in parts)
-    given = "".join(f' {key}="{html.escape(value)}"' for key, value in attributes.items())
-    end = "" if name in VOID else f"</{name}>"
-    return Markup(f"<{name}{given}>{inner}{end}")
 
 
 def show(result: Showable, longest: int = LONGEST) -> Markup:
@@ -48,6 +30,9 @@ def _parts(result: Showable, longest: int) -> Iterator[Markup]:
             yield _predictions(result.predictions)
     figures = (_figure(panel, longest + ROOM) for panel in panels(result, longest))
     yield element("div", *figures, style=ROW)
+    for entry in result.entries:
+        if isinstance(entry, Attribution) and entry.trust is not None:
+            yield card(entry.title, entry.trust)
     layers = [entry for entry in result.entries if isinstance(entry, Activation)]
     if any(layer.statistics for layer in layers):
         yield _statistics(layers)
@@ -87,9 +72,3 @@ def _statistics(layers: Iterable[Activation]) -> Markup:
     )
     names = (name.replace("_", " ") for name in STATISTICS)
     return table(("layer", "shape", *names), rows)
-
-
-def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Markup:
-    top = element("tr", *(element("th", name, scope="col") for name in head))
-    body = [element("tr", *(element("td", cell) for cell in row)) for row in rows]
-    return element("table", element("thead", top), element("tbody", *body))

@@ -1,7 +1,8 @@
 """Results as one page that stands for itself: no script, no other file, and nothing it could fetch.
 
-It has the photo that the model saw, the maps over it, the predictions, the request as it was sent
-and where all of it comes from. Whoever is handed the file opens it in any browser.
+It has the photo that the model saw, the maps over it, each with its trust card where one was asked
+for, the predictions, the request as it was sent and where all of it comes from. Whoever is handed
+the file opens it in any browser.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import hashlib
 import json
 
 from servelens import __version__, codec
-from servelens.client.html import Markup, element, show, table
+from servelens.client.html import show
+from servelens.client.markup import Markup, element, table
 from servelens.client.results import Origin, Result, Showable
 from servelens.protocol import to_wire
 
@@ -21,7 +23,7 @@ STYLE = """
 :root { color-scheme: light dark; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 32px auto; padding: 0 16px;
   font-variant-numeric: tabular-nums; }
-h1 { font-size: 22px; } h2 { font-size: 17px; margin-top: 32px; }
+h1 { font-size: 22px; } h2 { font-size: 17px; margin-top: 32px; } h3 { font-size: 15px; }
 img { max-width: 100%; height: auto; }
 table { border-collapse: collapse; margin: 8px 0; }
 th, td { text-align: left; padding: 2px 16px 2px 0; font-weight: 400; vertical-align: baseline; }

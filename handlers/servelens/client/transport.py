@@ -22,6 +22,8 @@ from servelens.protocol import shorten
 
 WAITS_S = (0.1, 0.4)
 CONNECTIONS = 32
+# TorchServe's sentence for a model without workers, and for one whose queue is full.
+NO_WORKER = "has no worker to serve inference request"
 
 
 class Transport:
@@ -122,4 +124,7 @@ def _refusal(answer: requests.Response) -> Refused:
     if isinstance(said, dict) and {"type", "message"} <= said.keys() and "where" in said:
         return LensProblem(answer.status_code, said)
     message = said.get("message") if isinstance(said, dict) else None
-    return Refused(answer.status_code, str(message or said)[:500])
+    reason = str(message or said)[:500]
+    if NO_WORKER in reason:
+        reason += " Or its queue is full, of which TorchServe says the same: then ask again later."
+    return Refused(answer.status_code, reason)

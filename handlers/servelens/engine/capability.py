@@ -52,6 +52,7 @@ def describe(
         "default_layer": default_layer,
         "default_layers": list(card.lens.default_layers or survey.default_layers),
         "default_plan": list(card.lens.default_plan or _default_plan(methods)),
+        "default_plan_evidence": dict(card.lens.evidence) or None,
         "warnings": list(survey.warnings),
         "trust": [check.describe() for check in CHECKS],
         "methods": methods,

@@ -2,7 +2,8 @@
 
 What only its own handler is asked goes to it as it came, and its answer back as it is. Where rows
 for the lens came in the same batch, the others go to it as one batch of their own. A lens that
-cannot be opened costs no prediction.
+cannot be opened costs no prediction. Behind a service envelope, which makes other rows of what
+callers sent, all rows are its own handler's.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from servelens.torchserve.outbox import Outbox
 from servelens.torchserve.plainly import encoded, refused
 from servelens.torchserve.replies import problem_reply
 from servelens.torchserve.settings import read_settings
-from servelens.torchserve.sorting import asks_lens
+from servelens.torchserve.sorting import asks_lens, envelope_in_use
 
 logger = logging.getLogger(__name__)
 
@@ -36,18 +37,23 @@ class WrappedHandler:
 
     def __init__(self) -> None:
         self.original: Optional[Original] = None
+        self.envelope: Optional[str] = None
         self.lens: Optional[Session] = None
         self.why_no_lens: Exception = NoLens("the worker has not loaded it")
 
     def initialize(self, context: Any) -> None:
         """What the archive's own handler raises stops the worker, as it did before."""
         mark_following_lines(logging.getLogger())
+        self.envelope = envelope_in_use()
         manifest = context.manifest
         folder = Path(context.system_properties["model_dir"])
         context.manifest = json.loads((folder / ORIGINAL_MANIFEST).read_text(encoding="utf-8"))
         self.original = Original(context.manifest["model"]["handler"])
         self.original.initialize(context)
-        self._open_lens(context, manifest)
+        if self.envelope is None:
+            self._open_lens(context, manifest)
+        else:
+            logger.warning("no lens: the server has the service envelope %s", self.envelope)
 
     def _open_lens(self, context: Any, manifest: Mapping[str, Any]) -> None:
         assert self.original is not None
@@ -81,8 +87,7 @@ class WrappedHandler:
         return outbox.bodies()
 
     def _for_lens(self, data: Sequence[Any], context: Any) -> List[int]:
-        """None where an envelope has made other rows of those that came."""
-        if len(data) != len(context.request_ids):
+        if self.envelope is not None:
             return []
         headers = context.get_all_request_header
         return [place for place, row in enumerate(data) if asks_lens(row, headers(place))]

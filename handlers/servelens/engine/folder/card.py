@@ -63,12 +63,14 @@ class OutputSpec:
 
 @dataclass(frozen=True)
 class LensSpec:
-    """What the recipe's author wants shown first; what is absent the preflight finds."""
+    """What the recipe's author wants shown first; what is absent the preflight finds. `evidence`
+    is what was found on example photos, by which a default plan may have been chosen."""
 
     default_layer: Optional[str] = None
     default_layers: Tuple[str, ...] = ()
     stages: Mapping[str, str] = field(default_factory=dict)
     default_plan: Tuple[Any, ...] = ()
+    evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

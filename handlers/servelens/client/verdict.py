@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from servelens_dashboard.figures.look import number, percent
-from servelens_dashboard.figures.twin import Twin
+from servelens.client.wording import number, percent
 
 # So much faster than at random the score must drop; within it either way is no difference.
 FASTER = 1.1
@@ -73,9 +73,11 @@ def sentence(found: tuple[Finding, ...]) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def tell(found: tuple[Finding, ...]) -> Twin:
-    rows = ({"check": f.check, "finding": f.text, "verdict": f.verdict} for f in found)
-    return Twin(sentence(found), tuple(rows))
+def not_checked(card: Card, reasons: Mapping[str, str]) -> tuple[str, ...]:
+    """Why a number is none, for each of which that is told."""
+    return tuple(
+        f"{name}: {reason}" for name, reason in reasons.items() if getattr(card, name, None) is None
+    )
 
 
 def _deletion(card: Card, score: float) -> Finding | None:
