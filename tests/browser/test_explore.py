@@ -218,7 +218,7 @@ def test_a_broken_link_into_a_network_says_what_is_wrong(
 def test_from_channel_to_channel_the_atlas_is_marked_and_not_sent_again(page: Page) -> None:
     page.goto(f"/explore?model={MODEL}&layer=stage2&channel=3#colours=magma")
     marked = "document.querySelector('#atlas .js-plotly-plot').layout.shapes"
-    heat = page.locator("#atlas .layer-below image").first
+    heat = page.locator("#atlas .layer-subplot image").first
     expect(heat).to_be_attached()
     expect(page.locator("#channel-head .after")).to_be_visible()
     first, colours = page.evaluate(marked), heat.get_attribute("href")

@@ -61,7 +61,7 @@ def test_its_map_lies_beside_the_photo_and_says_why(
         expect(panel).to_contain_text(WHY)
         expect(panel.get_by_role("img", name="the photo")).to_be_visible()
         expect(panel.locator(".layer-above image")).to_have_count(1)
-        expect(panel.locator(".layer-below image")).to_have_count(0)
+        expect(panel.locator(".layer-subplot image")).to_have_count(0)
         panel.locator(".nsewdrag").first.hover(position={"x": 40, "y": 40})
         expect(panel.locator(".hoverlayer text").first).to_have_text(re.compile(r"at \d+, \d+"))
     told = codec.read_json(save(page, "JSON", tmp_path).read_bytes())
