@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from browser_fixtures.pages import grave
 from playwright.sync_api import Page, expect
 
 PAGES = (
@@ -17,8 +18,6 @@ PAGES = (
     "/models?file=shapes-clean",
     "/nowhere",
 )
-GRAVE = ("serious", "critical")
-RUN = "async () => (await axe.run(document)).violations"
 
 
 def settle(page: Page, address: str) -> None:
@@ -27,17 +26,6 @@ def settle(page: Page, address: str) -> None:
     expect(page.locator("[data-dash-is-loading=true]")).to_have_count(0)
     page.wait_for_timeout(1000)
     expect(page.locator("[data-dash-is-loading=true]")).to_have_count(0)
-
-
-def grave(page: Page, axe: str) -> list[str]:
-    """What a person with a screen reader, no mouse or weak eyes would stumble over."""
-    page.evaluate(axe)
-    found: list[dict[str, Any]] = page.evaluate(RUN)
-    return [
-        f"{issue['id']}: {[node['html'][:160] for node in issue['nodes']]}"
-        for issue in found
-        if issue["impact"] in GRAVE
-    ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from browser_fixtures.pages import grave
 from playwright.sync_api import Page, expect
-from tests.browser.test_access import grave
 from torchvision import models
 
 from servelens.local import TorchServe

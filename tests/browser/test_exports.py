@@ -11,30 +11,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from browser_fixtures.pages import HEAT, save
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from servelens import codec
 from servelens.local import TorchServe
 
-HEAT = ".js-plotly-plot .layer-above image"
 SAMPLE = "disc-marked.png"
 
 
 @pytest.fixture
 def photo(root: Path) -> bytes:
     return (root / "archives" / "demo" / "samples" / SAMPLE).read_bytes()
-
-
-def save(page: Page, name: str, folder: Path, panel: int = 0) -> Path:
-    """By the link or the button of this name, under the name that the browser was told."""
-    row = page.locator(".saving").nth(panel)
-    with page.expect_download() as coming:
-        row.get_by_text(name, exact=True).click()
-    told = coming.value.suggested_filename
-    assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]*", told)
-    coming.value.save_as(folder / told)
-    return folder / told
 
 
 def colours(path: Path) -> np.ndarray[Any, Any]:

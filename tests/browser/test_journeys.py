@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browser_fixtures.pages import HEAT, explained, sentence
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from servelens.local import Dashboard, TorchServe
 
@@ -25,21 +26,10 @@ DROP = """([text, kind]) => {
 }"""
 # The page looks at the server so often.
 PULSE_MS = 3000
-HEAT = ".js-plotly-plot .layer-above image"
-
-
-def sentence(page: Page) -> Locator:
-    return page.locator(".sentence").first
 
 
 def drop(page: Page, body: bytes, kind: str = "image/png") -> None:
     page.evaluate(DROP, [base64.b64encode(body).decode("ascii"), kind])
-
-
-def explained(page: Page) -> None:
-    """A map is there, and says something."""
-    expect(sentence(page)).to_contain_text("of the evidence lies")
-    expect(page.locator(HEAT).first).to_be_attached()
 
 
 def test_the_first_visit_shows_a_photo_with_its_heat_and_a_sentence(page: Page) -> None:

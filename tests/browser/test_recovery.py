@@ -8,7 +8,8 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from browser_fixtures.pages import sentence
+from playwright.sync_api import Page, expect
 
 from servelens.local import Model, TorchServe
 
@@ -25,10 +26,6 @@ def unbroken(page: Page) -> Iterator[Page]:
     page.evaluate("window.sameAsBefore = true")
     yield page
     assert page.evaluate("window.sameAsBefore === true")
-
-
-def sentence(page: Page) -> Locator:
-    return page.locator(".sentence").first
 
 
 def explain(page: Page, label: str) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from browser_fixtures.pages import grave
 from playwright.sync_api import Page, expect
-from tests.browser.test_access import grave
 
 SHARE = r"(\d+|under 1) %"
 

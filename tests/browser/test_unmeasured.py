@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from browser_fixtures.pages import grave, save
 from playwright.sync_api import Page, expect
-from tests.browser.test_access import grave
-from tests.browser.test_exports import save
 from tiny_net import TinyNet
 
 from servelens import codec

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from client_fixtures.documents import attribution, document, photo
-from tests.unit.test_client_shows import EVIL, Seen
+from client_fixtures.markup import EVIL, Seen
 
 from servelens.client import Result
 from servelens.client.cards import HEIGHT, LEFT, TOP, WIDTH

@@ -3,44 +3,17 @@
 from __future__ import annotations
 
 import builtins
-from html.parser import HTMLParser
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pytest
 from client_fixtures.documents import activation, attribution, document, photo
+from client_fixtures.markup import EVIL, Seen
 from matplotlib.figure import Figure
 
 from servelens.client import MissingExtra, NothingToShow, Result
 from servelens.client.panels import panels
-
-EVIL = '"><script>alert(1)</script>'
-
-
-class Seen(HTMLParser):
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-        self.open: list[str] = []
-        self.feed(text)
-        assert self.open == [], "unclosed"
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attributes)))
-        if tag not in ("img", "br"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(self.words)
 
 
 def test_a_notebook_shows_the_photo_each_map_and_the_numbers() -> None:
