@@ -43,7 +43,8 @@ class VarGrad(Tally):
         self, source: Source, samples: Samples, ends: Ends, params: Mapping[str, Any]
     ) -> None:
         super().__init__(source, samples, ends, params)
-        # The mean of squares less the square of the mean would cancel in single precision.
+        # The mean of squares less the square of the mean would cancel in single precision. It does
+        # not come in parts either: the square of a mean is no sum over the images.
         self._sum = torch.zeros_like(source.input, dtype=torch.float64)
         self._squares = torch.zeros_like(self._sum)
         self._count = 0
