@@ -32,6 +32,8 @@ PATIENCE_MS = 120_000
 SIZE = {"width": 1280, "height": 860}
 SESSIONS = 20
 CHANNELS, SIDE = 512, 7
+# Of sixty in a second, as the browser's clock has them.
+A_FRAME_MS = 16.8
 SAMPLES = ROOT / "archives" / "demo" / "samples"
 
 # Since the page was asked for: the first paint, and when a map was there beside the predictions.
@@ -80,6 +82,22 @@ RECOLOURED = """([name, values]) => (async () => {
       control.dispatchEvent(new Event("input", { bubbles: true }));
     });
     times.push(performance.now() - begun);
+  }
+  return times;
+})()"""
+
+# From frame to frame, with a change in each.
+DRAGGED = """([name, values]) => (async () => {
+  const control = document.getElementById(name);
+  const frame = () => new Promise((next) => requestAnimationFrame(next));
+  let before = await frame();
+  const times = [];
+  for (const value of values) {
+    control.value = value;
+    control.dispatchEvent(new Event("input", { bubbles: true }));
+    const now = await frame();
+    times.push(now - before);
+    before = now;
   }
   return times;
 })()"""
@@ -208,6 +226,9 @@ def _recolouring(stage: Stage) -> list[Row]:
             times = page.evaluate(RECOLOURED, [name, values])
             detail = f"from the control to the picture, {len(times)} changes, {_spread(times)}"
             rows.append(_row(f"{name} changed", times, 16, detail))
+        times = page.evaluate(DRAGGED, ["opacity", opacities])
+        detail = f"{len(times)} frames with a change in each, {_spread(times)}"
+        rows.append(_row("a frame while opacity is moved", times, A_FRAME_MS, detail))
     return rows
 
 

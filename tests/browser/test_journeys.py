@@ -130,6 +130,28 @@ def test_looks_change_without_a_round_trip(page: Page) -> None:
     assert not [body for body in asked if "pulse" not in body]
 
 
+def test_with_another_photo_the_page_stays_and_all_of_it_is_of_that_photo(page: Page) -> None:
+    page.goto("/?method=grad_cam&method=saliency")
+    explained(page)
+    form = page.locator(".fields").first
+    form.evaluate("element => { element.same = true }")
+    ring = page.locator("#samples a", has=page.get_by_role("img", name="ring", exact=False)).first
+    ring.click()
+    expect(sentence(page)).to_have_text(re.compile("^ring"))
+    photo = re.search(r"photo=(\w+)", page.url)
+    assert photo is not None
+    expect(ring).to_have_class("chosen")
+    for link in ("remove Saliency", "one scale", "Explore", "disc"):
+        found = page.get_by_role("link", name=link, exact=True)
+        expect(found).to_have_attribute("href", re.compile(photo[1]))
+    for panel in page.locator(".panel").all():
+        expect(panel.locator(".layer-subplot image")).to_have_attribute(
+            "href", re.compile(photo[1])
+        )
+        expect(panel.locator(".judgement")).to_be_visible()
+    assert form.evaluate("element => element.same")
+
+
 def test_a_dropped_image_is_explained_and_its_link_shows_it_to_others(
     page: Page, chromium: Browser, dashboard: Dashboard, root: Path
 ) -> None:

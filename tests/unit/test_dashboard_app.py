@@ -28,8 +28,9 @@ class Visitor:
     def get(self, path: str, headers: dict[str, str] | None = None) -> requests.Response:
         return requests.get(self.url + path, headers=headers, timeout=PATIENCE_S)
 
-    def bring(self, photo: bytes, **headers: str) -> requests.Response:
-        return requests.post(f"{self.url}/photos", data=photo, headers=headers, timeout=PATIENCE_S)
+    def bring(self, photo: bytes, to: str = "/", **headers: str) -> requests.Response:
+        url = f"{self.url}/photos"
+        return requests.post(url, photo, params={"to": to}, headers=headers, timeout=PATIENCE_S)
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +127,17 @@ def test_photos_are_brought_and_given_within_bounds(visitor: Visitor, root: Path
     assert "can be opened" in visitor.bring(b"no photo").json()["error"]
     assert "more than 20 MB" in visitor.bring(b"x" * 20_000_001).json()["error"]
     assert visitor.bring(sample, origin="http://evil.example").status_code == 403
+
+
+def test_a_photo_is_brought_to_a_page_whose_classes_were_another_photos(
+    visitor: Visitor, root: Path
+) -> None:
+    sample = (root / "archives" / "demo" / "samples" / "ring.png").read_bytes()
+    told = visitor.bring(sample, "/compare?model=a&class=2&versus=1&method=grad_cam").json()
+    assert told["search"] == f"?model=a&photo={told['photo']}&method=grad_cam"
+    assert visitor.bring(sample).json()["search"] == f"?photo={told['photo']}"
+    lost = visitor.bring(sample, "/nowhere")
+    assert (lost.status_code, lost.json()["error"][:26]) == (400, "There is no page 'nowhere'")
 
 
 def test_files_are_brought_within_bounds(visitor: Visitor) -> None:
