@@ -122,7 +122,7 @@ def test_what_a_unit_sees_follows_the_pointer_and_stays_where_it_is_clicked(page
     there = looked_into(page)
     assert len({tuple(box) for box in boxes(page, "field")}) == 1
     there.hover(position={"x": 100, "y": 100})
-    page.wait_for_function(f"{SHAPES}.some(s => s.name === 'hovered')")
+    page.wait_for_function(f"() => {SHAPES}.some(s => s.name === 'hovered')")
     (hovered,) = boxes(page, "hovered")
     there.click(position={"x": 100, "y": 100})
     expect(page).to_have_url(re.compile(r"at=\d+,\d+"))
@@ -131,7 +131,7 @@ def test_what_a_unit_sees_follows_the_pointer_and_stays_where_it_is_clicked(page
     expect(said).to_contain_text(f"The unit at row {row}, column {column}")
     expect(said).to_contain_text("can see 23 × 23 pixels")
     page.mouse.move(0, 0)
-    page.wait_for_function(f"!{SHAPES}.some(s => s.name === 'hovered')")
+    page.wait_for_function(f"() => !{SHAPES}.some(s => s.name === 'hovered')")
     assert boxes(page, "field")[0] == hovered
 
 
@@ -232,4 +232,4 @@ def test_from_channel_to_channel_the_atlas_is_marked_and_not_sent_again(page: Pa
     assert not any('"atlas.children"' in body for body in asked)
     assert heat.get_attribute("href") == colours
     page.get_by_role("link", name="close", exact=True).click()
-    page.wait_for_function(f"{marked}.length === 0")
+    page.wait_for_function(f"() => {marked}.length === 0")

@@ -82,6 +82,8 @@ def test_a_cancelled_occlusion_asks_for_no_more_and_goes_on_from_there(page: Pag
     bar = panel.get_by_role("progressbar")
     expect(bar).to_be_visible()
     expect(sentence(page)).to_be_visible()
+    # The offer of a trust card comes after the first map, and is no part of it.
+    expect(panel.get_by_role("button", name="Check this map")).to_be_visible()
     panel.get_by_role("button", name="Cancel").click()
     expect(panel).to_contain_text(re.compile(r"\d+ %, stopped"))
     # What had been asked for when Cancel was clicked may come to its end; then nothing is asked.
@@ -96,7 +98,7 @@ def test_a_cancelled_occlusion_asks_for_no_more_and_goes_on_from_there(page: Pag
 
 
 def test_what_comes_as_a_whole_says_what_cancel_does(page: Page) -> None:
-    page.goto("/?method=var_grad~samples=600")
+    page.goto("/?method=var_grad~samples=200")
     panel = page.locator(".panel")
     expect(panel).to_contain_text("Cancel ends the wait, not the worker's work.")
     panel.get_by_role("button", name="Cancel").click()

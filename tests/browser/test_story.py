@@ -65,7 +65,7 @@ def test_a_step_is_an_address_and_stays_while_a_person_tries_things(page: Page) 
     page.get_by_role("link", name="See it caught").click()
     expect(page.locator("#story")).to_contain_text("1 of 5")
     address = page.url
-    page.get_by_role("link", name="ring", exact=True).click()
+    page.locator(".predictions").get_by_role("link", name="ring", exact=True).click()
     expect(page.locator(".sentence").first).to_have_text(re.compile("^ring"))
     expect(page.locator("#story")).to_contain_text("shapes-shortcut says disc")
     page.goto(address)

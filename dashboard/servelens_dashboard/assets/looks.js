@@ -48,6 +48,14 @@
 
   const control = (name) => document.getElementById(name);
 
+  function makeSliders() {
+    for (const place of document.querySelectorAll("[data-slider]:empty")) {
+      const slider = document.createElement("input");
+      Object.assign(slider, { id: place.dataset.slider, type: "range", min: 0, max: 1, step: 0.01 });
+      place.append(slider);
+    }
+  }
+
   // On the controls, which are the browser's own.
   function show(look) {
     for (const name of Object.keys(WRITTEN)) control(name).value = look[name];
@@ -81,6 +89,7 @@
     arrive(tables, appearance) {
       usual = appearance;
       known = tables;
+      makeSliders();
       show(named() || { ...usual, colours: USUAL_COLOURS });
       return [chosen(), isPale()];
     },

@@ -19,8 +19,8 @@ def look_bar() -> html.Div:
         [
             dcc.Store(id="colour-tables", data=tables()),
             dcc.Store(id="appearance", data=AS_USUAL.to_wire()),
-            _slider("opacity", "Opacity", AS_USUAL.opacity),
-            _slider("threshold", "Hide below", AS_USUAL.threshold),
+            _slider("opacity", "Opacity"),
+            _slider("threshold", "Hide below"),
             html.Select(
                 [html.Option(title, value=name) for name, title in colours],
                 id="colours",
@@ -33,14 +33,10 @@ def look_bar() -> html.Div:
     )
 
 
-def _slider(name: str, label: str, value: float) -> html.Div:
-    return html.Div(
-        [
-            html.Label(label, htmlFor=name),
-            dcc.Input(id=name, type="range", min=0, max=1, step=0.01, value=value, debounce=True),
-        ],
-        className="slider",
-    )
+def _slider(name: str, label: str) -> html.Div:
+    """Its place, for Dash has none that is the browser's own and nothing else."""
+    place = html.Span(**{"data-slider": name})
+    return html.Div([html.Label(label, htmlFor=name), place], className="slider")
 
 
 def scale_links(view: View) -> list[dcc.Link]:
