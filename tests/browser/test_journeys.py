@@ -27,7 +27,7 @@ DROP = """([text, kind]) => {
 # The colour bars of all panels end alike.
 ON_ONE_SCALE = """() => {
   const ends = [...document.querySelectorAll(".panel")].map((panel) =>
-    [...panel.querySelectorAll(".infolayer .colorbar text")].map((text) => text.textContent).join());
+    [...panel.querySelectorAll(".colorbar text")].map((text) => text.textContent).join());
   return ends[0] !== "" && ends.every((end) => end === ends[0]);
 }"""
 # The page looks at the server so often.

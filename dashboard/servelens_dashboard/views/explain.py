@@ -18,7 +18,7 @@ from servelens_dashboard.components.notice import hint
 from servelens_dashboard.components.predictions import prediction_list
 from servelens_dashboard.lens import Lens
 from servelens_dashboard.scene import Scene
-from servelens_dashboard.url_state import Entry, View
+from servelens_dashboard.url_state import SHARED, Entry, View
 from servelens_dashboard.views import panel, trust
 from servelens_dashboard.views.shell import News
 from servelens_dashboard.views.side import samples, side
@@ -35,9 +35,12 @@ def page(scene: Scene, lens: Lens, pulse: str) -> list[html.Div]:
 
 
 def stays(before: View, view: View) -> bool:
-    """Whether the page is the same but for the photo and the class."""
+    """Whether the page is the same but for the photo and the class. Panels on one scale are drawn
+    anew together, for each waits to hear of the others."""
     have_photos = bool(before.photo and view.photo)
-    return have_photos and _of_any_photo(before) == _of_any_photo(view)
+    share_a_scale = view.scale == SHARED and len(view.methods) > 1
+    same = _of_any_photo(before) == _of_any_photo(view)
+    return have_photos and same and not share_a_scale
 
 
 def _of_any_photo(view: View) -> View:
