@@ -21,12 +21,5 @@
     follow(_, wanted, known) {
       return news(wanted, known);
     },
-
-    // On one scale each panel is drawn anew when another's map has come.
-    come(whole, before) {
-      const told = whole.map(String).sort();
-      const same = before === null || String(told) === String(before);
-      return same ? window.dash_clientside.no_update : told;
-    },
   };
 })();

@@ -6,11 +6,10 @@ that goes on, so that Cancel, another view or a closed tab end it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, ctx
+from dash import MATCH, Dash, Input, Output, State, ctx, no_update
 from dash.exceptions import PreventUpdate
 
 from servelens.client import Result
@@ -22,7 +21,7 @@ from servelens_dashboard.parts import asked, is_awaited, known
 from servelens_dashboard.scene import Scene, scene_of, set_scene
 from servelens_dashboard.url_state import COMPARE, SHARED, Entry, View, parse_at, parse_entry
 from servelens_dashboard.views import panel as panels
-from servelens_dashboard.views.panel import ASK, CANCEL, FELLOWS, GO_ON, MORE, RETRY, WHOLE, Panel
+from servelens_dashboard.views.panel import ASK, CANCEL, FELLOWS, GO_ON, MORE, RETRY, Panel
 
 # So often a person sees how far it has come.
 A_LOOK_S = 0.7
@@ -36,7 +35,7 @@ def register(app: Dash, desk: Desk) -> None:
         Output(of_panel("body"), "children"),
         Input(of_panel(ASK), "data"),
         Input("theme", "data"),
-        Input(FELLOWS, "data"),
+        Input(of_panel(FELLOWS), "n_intervals", allow_optional=True),
         Input(of_panel(MORE), "n_intervals", allow_optional=True),
         Input(of_panel(CANCEL), "n_clicks", allow_optional=True),
         Input(of_panel(GO_ON), "n_clicks", allow_optional=True),
@@ -47,7 +46,7 @@ def register(app: Dash, desk: Desk) -> None:
     async def show_panel(
         ask: dict[str, str],
         theme: str | None,
-        fellows: list[str] | None,
+        fellows: int | None,
         more: int | None,
         cancel: int | None,
         go_on: int | None,
@@ -60,20 +59,12 @@ def register(app: Dash, desk: Desk) -> None:
         if theme not in THEMES:
             raise PreventUpdate
         touched = ctx.triggered_id["part"] if isinstance(ctx.triggered_id, dict) else None
-        count = {MORE: more, CANCEL: cancel, GO_ON: go_on, RETRY: retry}.get(touched or "", 1)
-        if not count:
+        counts = {FELLOWS: fellows, MORE: more, CANCEL: cancel, GO_ON: go_on, RETRY: retry}
+        if not counts.get(touched or "", 1):
             raise PreventUpdate
         is_stopped = touched == CANCEL or (go_on == 0 and touched != ASK)
         panel = Panel(where["panel"], touched, is_stopped, THEMES[theme], _origin(here))
         return await desk.drawn(lambda: _panel(desk, ask["href"], panel), panel.id(RETRY))
-
-    app.clientside_callback(
-        ClientsideFunction("asks", "come"),
-        Output(FELLOWS, "data"),
-        Input({"panel": ALL, "part": WHOLE}, "data"),
-        State(FELLOWS, "data"),
-        prevent_initial_call=True,
-    )
 
 
 def subject(lens: Lens, view: View, name: str) -> tuple[Scene, Entry]:
@@ -94,19 +85,23 @@ def _panel(desk: Desk, href: str, panel: Panel) -> Any:
     if not found.is_whole:
         body = panels.body(scene, panel, [found.result], desk.lens.shelf.mask)
         return [*body, panels.progress(panel, found), copied]
-    results = [found.result, *_on_one_scale(desk.lens, view, panel.name)]
+    fellows = _on_one_scale(desk.lens, view, panel.name)
+    are_awaited = None in fellows
+    if panel.touched == FELLOWS and are_awaited:
+        return no_update
+    results = [found.result, *(result for result in fellows if result is not None)]
     body = panels.body(scene, panel, results, desk.lens.shelf.mask)
     kept = None if view.page == COMPARE else saving(scene.view, panel.name)
-    return [*body, copied, kept, panels.whole(panel, href)]
+    clock = panels.fellows_clock(panel) if are_awaited else None
+    return [*body, copied, kept, panels.whole(panel, href), clock]
 
 
-def _on_one_scale(lens: Lens, view: View, name: str) -> Iterator[Result]:
-    """Those of the others that are there; the panel is drawn anew when another has come."""
+def _on_one_scale(lens: Lens, view: View, name: str) -> list[Result | None]:
+    """The others, None for one that is not there yet; the panel is drawn anew once all are."""
     if view.scale != SHARED:
-        return
-    for other in view.models if view.page == COMPARE else view.methods:
-        if str(other) != name and (result := known(lens, *subject(lens, view, str(other)))):
-            yield result
+        return []
+    others = map(str, view.models if view.page == COMPARE else view.methods)
+    return [known(lens, *subject(lens, view, other)) for other in others if other != name]
 
 
 def _origin(href: str) -> str:

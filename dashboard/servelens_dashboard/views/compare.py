@@ -107,7 +107,6 @@ def _stage(scene: Scene, pulse: str) -> list[Any]:
             ],
             id="compare-maps",
         ),
-        panel.fellows(view),
         html.Div(scale_links(view), className="scales") if len(panels) > 1 else None,
         dcc.Store(id="compare-ask", data=ask),
     ]

@@ -18,7 +18,7 @@ from servelens_dashboard.components.notice import hint
 from servelens_dashboard.components.predictions import prediction_list
 from servelens_dashboard.lens import Lens
 from servelens_dashboard.scene import Scene
-from servelens_dashboard.url_state import SHARED, Entry, View
+from servelens_dashboard.url_state import Entry, View
 from servelens_dashboard.views import panel, trust
 from servelens_dashboard.views.shell import News
 from servelens_dashboard.views.side import samples, side
@@ -35,12 +35,9 @@ def page(scene: Scene, lens: Lens, pulse: str) -> list[html.Div]:
 
 
 def stays(before: View, view: View) -> bool:
-    """Whether the page is the same but for the photo and the class. Panels on one scale are drawn
-    anew together, for each waits to hear of the others."""
+    """Whether the page is the same but for the photo and the class."""
     have_photos = bool(before.photo and view.photo)
-    share_a_scale = view.scale == SHARED and len(view.methods) > 1
-    same = _of_any_photo(before) == _of_any_photo(view)
-    return have_photos and same and not share_a_scale
+    return have_photos and _of_any_photo(before) == _of_any_photo(view)
 
 
 def _of_any_photo(view: View) -> View:
@@ -71,7 +68,7 @@ def _stage(scene: Scene, pulse: str) -> list[Any]:
     panels = [_panel(scene, entry, photo, pulse) for entry in scene.view.methods]
     several = len(panels) > 1
     scales = html.Div(scale_links(scene.view), id=SCALES, className="scales") if several else None
-    return [html.Div(panels, className="panels"), panel.fellows(scene.view), scales]
+    return [html.Div(panels, className="panels"), scales]
 
 
 def _panel(scene: Scene, entry: Entry, photo: str, pulse: str) -> Any:

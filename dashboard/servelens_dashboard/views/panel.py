@@ -23,15 +23,16 @@ from servelens_dashboard.parts import Progress
 from servelens_dashboard.scene import Scene, explain_request
 from servelens_dashboard.settings import Settings
 from servelens_dashboard.snippets import as_curl, as_python
-from servelens_dashboard.url_state import COMPARE, SHARED, Entry, View
+from servelens_dashboard.url_state import COMPARE, Entry
 
 NEXT_MS = 30
 # What a panel has that callbacks know: what it is asked for, its buttons and its clock, and that
 # its map is whole.
 ASK = "ask"
 CANCEL, GO_ON, RETRY, MORE, WHOLE = "cancel", "go-on", "retry", "more", "whole"
-# Which panels are whole, where they share a scale and each is drawn anew with the others.
+# The clock by which a panel looks whether those are there with whom it shares a scale.
 FELLOWS = "fellows"
+FELLOWS_MS = 700
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,6 @@ def place(name: str, title: list[Any], photo: str, ask: Mapping[str, str], *more
         ],
         className="panel",
     )
-
-
-def fellows(view: View) -> dcc.Store:
-    """None where each panel has its own scale."""
-    return dcc.Store(id=FELLOWS, data=[] if view.scale == SHARED else None)
 
 
 def body(
@@ -108,6 +104,10 @@ def _beside(photo: str, drawn: html.Div, under: Ground) -> html.Div:
 def whole(panel: Panel, href: str) -> dcc.Store:
     """Says to the rest of the page that this panel's map is whole, and of what."""
     return dcc.Store(id=panel.id(WHOLE), data=[panel.name, href])
+
+
+def fellows_clock(panel: Panel) -> dcc.Interval:
+    return dcc.Interval(id=panel.id(FELLOWS), interval=FELLOWS_MS)
 
 
 def progress(panel: Panel, found: Progress) -> html.Div:
