@@ -300,7 +300,7 @@ def test_from_channel_to_channel_only_what_is_of_it_is_drawn_anew(
     look: Look, after: dict[str, Any], drawn: set[str]
 ) -> None:
     before, view = look(layer="last", channel=0).view, look(layer="last", **after).view
-    assert explore.stays(before.href, view)
+    assert explore.stays(before, view)
     known, told = explore.whole_ask(before, "p"), explore.whole_ask(view, "p")
     news = {name for name, href in told["narrowed"].items() if href != known["narrowed"][name]}
     assert news == drawn
@@ -315,7 +315,7 @@ def test_from_channel_to_channel_only_what_is_of_it_is_drawn_anew(
 )
 def test_whatever_else_changes_the_page_is_another(look: Look, after: dict[str, Any]) -> None:
     before = look(layer="last", channel=0).view
-    assert not explore.stays(before.href, look(**{"layer": "last", "channel": 0, **after}).view)
+    assert not explore.stays(before, look(**{"layer": "last", "channel": 0, **after}).view)
 
 
 def test_the_switch_goes_to_the_other_state_and_says_which(look: Look) -> None:
