@@ -15,7 +15,7 @@ from servelens.client.photos import shown
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.shelf import Shelf
 from servelens_dashboard.troubles import tell
-from servelens_dashboard.url_state import BadAddress, View, parse_at
+from servelens_dashboard.url_state import BadAddress, parse_at
 
 # Larger than any column it is shown in; the model gets the photo as it was brought.
 LONGEST = 1600
@@ -31,7 +31,7 @@ def open_doors(http: FastAPI, desk: Desk, most_bytes: int) -> None:
         try:
             photo = await _body(request, most_bytes)
             name = await desk.run(shelf.put, photo)
-            return JSONResponse({"photo": name, "search": _with_photo(to, name).search})
+            return JSONResponse({"photo": name, "search": parse_at(to).with_photo(name).search})
         except (BadPhoto, BadAddress) as error:
             return JSONResponse({"error": tell(error).what}, 400)
 
@@ -50,11 +50,6 @@ def open_doors(http: FastAPI, desk: Desk, most_bytes: int) -> None:
             return Response(photo, 200, AS_FILE, "application/octet-stream")
         except BadPhoto as error:
             return JSONResponse({"error": tell(error).what}, 404)
-
-
-def _with_photo(href: str, photo: str) -> View:
-    """Its classes were those of another photo."""
-    return parse_at(href).but(photo=photo, target=None, versus=None)
 
 
 async def _body(request: Request, most_bytes: int) -> bytes:

@@ -102,6 +102,10 @@ class View:
     def but(self, **changes: Any) -> View:
         return replace(self, **changes)
 
+    def with_photo(self, photo: str | None) -> View:
+        """Its classes were those of another photo."""
+        return self.but(photo=photo, target=None, versus=None)
+
     def at_layer(self, layer: str | None) -> View:
         """Its channels are others than those of the layer before."""
         return self.but(layer=layer).at_channel(None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,19 +32,25 @@ def tiny():
     return open_session(seeded(TinyNet))
 
 
+def parts_that_add_up(asked: Any, of: int) -> tuple[Any, list[Any], np.ndarray]:
+    """The whole, its parts, and what they come to together: the whole's map."""
+    (whole,) = document(tiny(), explain=asked, dtype="float32").attributions
+    parts = [
+        document(tiny(), explain=asked, part={"index": i, "of": of}).attributions[0]
+        for i in range(of)
+    ]
+    total = sum(part.map for part in parts) / sum(part.weight for part in parts)
+    seen = total if whole.signed else np.maximum(total, 0)
+    assert np.abs(seen - whole.map).max() <= 1e-6 * np.abs(whole.map).max()
+    return whole, parts, total
+
+
 @pytest.mark.parametrize("method", IN_PARTS)
 @pytest.mark.parametrize("of", [1, 3, 7])
 def test_parts_add_up_to_the_whole(method: str, of: int) -> None:
-    (whole,) = document(tiny(), explain=method, dtype="float32").attributions
-    parts = [
-        document(tiny(), explain=method, part={"index": i, "of": of}).attributions[0]
-        for i in range(of)
-    ]
-    weights = sum(part.weight for part in parts)
-    total = sum(part.map for part in parts) / weights
-    seen = total if whole.signed else np.maximum(total, 0)
-    assert np.abs(seen - whole.map).max() <= 1e-6 * np.abs(whole.map).max()
+    whole, parts, total = parts_that_add_up(method, of)
     if whole.convergence_delta is not None:
+        weights = sum(part.weight for part in parts)
         missing = sum(part.convergence_delta for part in parts) / float(weights.sum())
         assert missing == pytest.approx(
             whole.convergence_delta, abs=1e-6 * float(np.abs(total).sum())
@@ -54,13 +61,7 @@ def test_parts_add_up_to_the_whole(method: str, of: int) -> None:
 @pytest.mark.parametrize("quadrature", RULES)
 def test_parts_of_a_path_add_up_whatever_its_steps_count(method: str, quadrature: str) -> None:
     entry = {"method": method, "steps": 9, "quadrature": quadrature}
-    (whole,) = document(tiny(), explain=entry, dtype="float32").attributions
-    parts = [
-        document(tiny(), explain=entry, part={"index": i, "of": 4}).attributions[0]
-        for i in range(4)
-    ]
-    total = sum(part.map for part in parts) / sum(part.weight for part in parts)
-    assert np.abs(total - whole.map).max() <= 1e-6 * np.abs(whole.map).max()
+    parts_that_add_up(entry, of=4)
 
 
 def test_a_share_that_looks_back_runs_the_image_before_once_more() -> None:
@@ -173,13 +174,7 @@ def test_segments_stand_in_place_of_the_grids_cells(method: str) -> None:
 @pytest.mark.parametrize("method", OF_CELLS)
 def test_parts_of_segments_add_up_to_the_whole(method: str) -> None:
     entry = {"method": method, "segments": encode(patches())}
-    (whole,) = document(tiny(), explain=entry, dtype="float32").attributions
-    parts = [
-        document(tiny(), explain=entry, part={"index": i, "of": 3}).attributions[0]
-        for i in range(3)
-    ]
-    total = sum(part.map for part in parts) / sum(part.weight for part in parts)
-    assert np.abs(total - whole.map).max() <= 1e-6 * np.abs(whole.map).max()
+    parts_that_add_up(entry, of=3)
 
 
 def test_what_was_drawn_is_never_made_coarser() -> None:

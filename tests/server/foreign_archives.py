@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+MANIFEST = "MAR-INF/MANIFEST.json"
 LABELS = ("disc", "square", "star", "cross", "ring", "moon")
 ROWS_DELAY_MS = 300
 CONFIG = f"""
@@ -44,6 +46,18 @@ torch.save(seeded(Colours).state_dict(), "colours.pth")
 torch.save(seeded(TinyNet, 6, channels=1).state_dict(), "grey.pt")
 torch.jit.script(seeded(TinyNet, 6)).save("scripted.pt")
 """
+
+
+def with_manifest(source: Path, target: Path, **changed: str) -> None:
+    """The same archive, with other keys of its model in the manifest."""
+    with zipfile.ZipFile(source) as whole, zipfile.ZipFile(target, "w") as packed:
+        for name in whole.namelist():
+            content = whole.read(name)
+            if name == MANIFEST:
+                said = json.loads(content)
+                said["model"].update(changed)
+                content = json.dumps(said).encode()
+            packed.writestr(name, content)
 
 
 def make_foreign(root: Path, parts: Path, store: Path, pack: Callable[..., Path]) -> None:

@@ -7,13 +7,12 @@ archives of a server, and the only place where TorchServe looks for one.
 
 from __future__ import annotations
 
-import json
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import requests
+from foreign_archives import with_manifest
 from lens_caller import Call, Lens, form, kserve, raw
 from lens_pictures import base64_of, photo
 
@@ -21,7 +20,6 @@ from servelens.local import TorchServe
 from servelens_archives.instrumenting import Change, instrument
 
 ENVELOPES = ("json", "kserve", "body")
-MANIFEST = "MAR-INF/MANIFEST.json"
 # Answers rows of all three, and by /explanations something else.
 HANDLER = """
 import base64
@@ -89,19 +87,8 @@ def store(root: Path, tmp_path_factory: pytest.TempPathFactory, pack: Callable[.
     tiny = root / "tests" / "models" / "tiny_net.py"
     pack(store, "old", "--handler", handler, "--extra-files", tiny)
     instrument(store / "old.mar", store / "new.mar", Change(), look=False)
-    with_envelope(store / "new.mar", store / "told.mar", "json")
+    with_manifest(store / "new.mar", store / "told.mar", envelope="json")
     return store
-
-
-def with_envelope(source: Path, target: Path, envelope: str) -> None:
-    with zipfile.ZipFile(source) as whole, zipfile.ZipFile(target, "w") as packed:
-        for name in whole.namelist():
-            content = whole.read(name)
-            if name == MANIFEST:
-                said = json.loads(content)
-                said["model"]["envelope"] = envelope
-                content = json.dumps(said).encode()
-            packed.writestr(name, content)
 
 
 @pytest.fixture(scope="module", params=ENVELOPES)

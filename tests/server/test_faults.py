@@ -6,12 +6,10 @@ out of memory, and what a caller does that leaves, is in test_batches.py and tes
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,6 +18,7 @@ from threading import Event
 
 import pytest
 import requests
+from foreign_archives import with_manifest
 from lens_caller import PATIENCE_S, Lens, form, raw
 from lens_pictures import photo, plain
 
@@ -129,7 +128,7 @@ def test_an_archive_that_is_half_written_is_refused_and_leaves_nothing(
 def test_two_versions_are_swapped_under_load(fragile: Lens, lens_store: Path) -> None:
     """Nobody who names no version notices: the new one answers before the old one is gone."""
     client = fragile.server.client
-    as_version(lens_store / "tiny.mar", lens_store / "tiny2.mar", "2.0")
+    with_manifest(lens_store / "tiny.mar", lens_store / "tiny2.mar", modelVersion="2.0")
     client.register("tiny.mar", "swap")
     expected = fragile.bare(PHOTO, "swap")
     client.register("tiny2.mar", "swap")
@@ -165,19 +164,6 @@ def wait_for_more(answers: list[requests.Response]) -> None:
     while len(answers) < seen + 6:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-
-
-def as_version(source: Path, target: Path, version: str) -> None:
-    """The same archive under another version's name."""
-    manifest = "MAR-INF/MANIFEST.json"
-    with zipfile.ZipFile(source) as whole, zipfile.ZipFile(target, "w") as packed:
-        for name in whole.namelist():
-            content = whole.read(name)
-            if name == manifest:
-                said = json.loads(content)
-                said["model"]["modelVersion"] = version
-                content = json.dumps(said).encode()
-            packed.writestr(name, content)
 
 
 def test_a_key_that_has_run_out_is_refused_until_it_is_renewed(

@@ -1,4 +1,5 @@
-// Photos that are dropped, pasted or chosen go to the server as they are; it answers with their name.
+// Photos that are dropped, pasted or chosen go to the server as they are; it answers where to look
+// next, and is asked again where a person has gone elsewhere meanwhile.
 (function () {
   "use strict";
 
@@ -9,9 +10,13 @@
     if (await window.servelensFiles.takes(file)) return window.servelensFiles.bring(file);
     tell("Bringing the photo…");
     try {
-      const here = encodeURIComponent(location.pathname + location.search);
-      const answer = await fetch(`/photos?to=${here}`, { method: "POST", body: file });
-      const told = await answer.json();
+      let here, told;
+      do {
+        here = location.pathname + location.search;
+        const to = encodeURIComponent(here);
+        const answer = await fetch(`/photos?to=${to}`, { method: "POST", body: file });
+        told = await answer.json();
+      } while (told.photo && here !== location.pathname + location.search);
       if (!told.photo) return tell(told.error);
       tell("");
       window.dash_clientside.set_props("url", { search: told.search });

@@ -22,7 +22,7 @@ from servelens_dashboard.scene import compare_request, scene_of
 from servelens_dashboard.troubles import EXPECTED, unexpected
 from servelens_dashboard.url_state import View, parse_at
 from servelens_dashboard.views import compare
-from servelens_dashboard.views.panel import WHOLE
+from servelens_dashboard.views.panel import ASK, WHOLE
 
 
 def register(app: Dash, desk: Desk) -> None:
@@ -30,8 +30,8 @@ def register(app: Dash, desk: Desk) -> None:
 
     @app.callback(
         Output({"panel": MATCH, "part": compare.TOLD}, "data"),
-        Input({"panel": MATCH, "part": "ask"}, "data"),
-        State({"panel": MATCH, "part": "ask"}, "id"),
+        Input({"panel": MATCH, "part": ASK}, "data"),
+        State({"panel": MATCH, "part": ASK}, "id"),
     )
     async def ask_model(ask: dict[str, str], where: dict[str, str]) -> bool:
         return await desk.run(_answers, lens, parse_at(ask["href"]), where["panel"])

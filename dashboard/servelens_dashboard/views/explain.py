@@ -37,15 +37,12 @@ def page(scene: Scene, lens: Lens, pulse: str) -> list[html.Div]:
 def stays(before: View, view: View) -> bool:
     """Whether the page is the same but for the photo and the class."""
     have_photos = bool(before.photo and view.photo)
-    return have_photos and _of_any_photo(before) == _of_any_photo(view)
-
-
-def _of_any_photo(view: View) -> View:
-    return view.but(photo=None, target=None, versus=None)
+    return have_photos and before.with_photo(None) == view.with_photo(None)
 
 
 def news(scene: Scene, lens: Lens, pulse: str) -> News:
-    """What each part is asked for now, and where links that keep photo and class lead."""
+    """What each part is asked for now, and where links that keep photo and class lead. A trust card
+    goes at once, for it is of the map before."""
     view, ask = scene.view, _ask(scene, pulse)
     told: list[tuple[Any, dict[str, Any]]] = [(PREDICTIONS_ASK, {"data": ask})]
     for entry in view.methods:
@@ -53,6 +50,7 @@ def news(scene: Scene, lens: Lens, pulse: str) -> News:
         told += [
             ({"panel": str(entry), "part": panel.ASK}, {"data": ask}),
             (trust.wanted_id(str(entry)), {"data": trust.wanted(method, ask)}),
+            (trust.card_id(str(entry)), {"children": []}),
         ]
         if len(view.methods) > 1:
             told.append((remove_id(entry), {"href": without(view, entry).href}))

@@ -59,7 +59,7 @@ def samples(view: View, lens: Lens) -> list[dcc.Link]:
     return [
         dcc.Link(
             html.Img(src=photo_src(name), alt=sample.title),
-            href=view.but(photo=name, target=None, versus=None).href,
+            href=view.with_photo(name).href,
             title=sample.title,
             className="chosen" if name == view.photo else "",
         )

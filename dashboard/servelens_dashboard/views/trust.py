@@ -25,7 +25,7 @@ def place(name: str, method: Mapping[str, Any], ask: Mapping[str, str]) -> html.
     takes some sixty images more, and a worker does one thing after the other."""
     return html.Div(
         [
-            html.Div(id={"panel": name, "part": CARD}, className="trust"),
+            html.Div(id=card_id(name), className="trust"),
             dcc.Store(id=wanted_id(name), data=wanted(method, ask)),
             dcc.Store(id={"panel": name, "part": ASK}),
         ]
@@ -34,6 +34,10 @@ def place(name: str, method: Mapping[str, Any], ask: Mapping[str, str]) -> html.
 
 def wanted(method: Mapping[str, Any], ask: Mapping[str, str]) -> dict[str, Any]:
     return {**ask, "cheap": method.get("relative_cost", 0) <= CHEAP}
+
+
+def card_id(name: str) -> dict[str, str]:
+    return {"panel": name, "part": CARD}
 
 
 def wanted_id(name: str) -> dict[str, str]:
