@@ -15,6 +15,7 @@ from torch import nn
 
 from servelens.engine.folding import TOLERANCE, difference, fold_norms, with_shared_weights
 from servelens.engine.head import Head, HeadTap
+from servelens.engine.packing import Packs
 from servelens.engine.state import forward_hooks
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ class Predictor:
 
     def __call__(self, batch: torch.Tensor) -> torch.Tensor:
         """The model's logits in float32."""
-        with torch.inference_mode(), HeadTap(self._head.kind) as tap:
+        with torch.inference_mode(), Packs(), HeadTap(self._head.kind) as tap:
             return tap.logits(self._module(batch.to(self._dtype))).float()
 
 

@@ -16,6 +16,7 @@ from servelens.engine.folder.card import Card
 from servelens.engine.geometry import View, to_input
 from servelens.engine.head import Head
 from servelens.engine.layers import LayerRef
+from servelens.engine.packing import pack
 from servelens.engine.prefix import Prefixes
 from servelens.engine.targets import Classes
 from servelens.engine.unrolling import Unrolled
@@ -63,6 +64,8 @@ def make_model(
     precision = getattr(torch, dtype) if device.type == "cuda" else torch.float32
     found = folded(module, example_input(card))
     module, twin = _placed(module, device), Twin(_placed(found.module, device), found.changed)
+    if device.type == "cpu":
+        pack(twin.module, example_input(card))
     # The twin has weights of the module, which must not be rounded.
     fast = twin.module if precision == torch.float32 else copy.deepcopy(twin.module).to(precision)
     classes = Classes(head, card.output)

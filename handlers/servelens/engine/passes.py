@@ -7,7 +7,6 @@ import time
 from typing import Dict, Iterator, List, Mapping, Optional, Sequence
 
 import torch
-from torch import nn
 
 from servelens.engine.faults import as_problem
 from servelens.engine.findings import Event, Findings, Finished, Progress
@@ -35,17 +34,21 @@ def predict(model: Model, jobs: Sequence[Job], batch: torch.Tensor) -> Iterator[
 
 
 def explore(model: Model, jobs: Sequence[Job], batch: torch.Tensor) -> Iterator[Event]:
-    """Predictions, activations and maps; each further target of a row is one more backward."""
+    """Predictions, activations and maps; each further target of a row is one more backward.
+
+    Activations that are answered are the module's own to the last bit, on every page of them."""
     started = time.perf_counter()
     layers = distinct(layer for job in jobs for layer in job.layers())
+    exact = any(job.activations for job in jobs)
     tape = record(
-        _module_of(model, jobs, layers),
+        model.module if exact else model.explaining(layers),
         model.head,
         batch,
         layers,
         gradients=any(job.needs_gradients for job in jobs),
         of_input=any(job.needs_input_gradient for job in jobs),
         ruled=any(job.reads(Reads.RULED_GRADIENT) for job in jobs),
+        exact=exact,
     )
     findings = _read_predictions(model, jobs, tape.output.detach())
     for row, found in enumerate(findings):
@@ -56,11 +59,6 @@ def explore(model: Model, jobs: Sequence[Job], batch: torch.Tensor) -> Iterator[
     for turn in range(turns):
         yield from _explain_turn(model, tape, findings, turn, last=turn == turns - 1)
     yield from _finish(findings, started)
-
-
-def _module_of(model: Model, jobs: Sequence[Job], layers: Sequence[LayerRef]) -> nn.Module:
-    """Activations that are answered are the module's own to the last bit, on every page of them."""
-    return model.module if any(job.activations for job in jobs) else model.explaining(layers)
 
 
 def _read_predictions(model: Model, jobs: Sequence[Job], output: torch.Tensor) -> List[Findings]:

@@ -18,6 +18,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from servelens.engine.head import Head, HeadTap
 from servelens.engine.layers import LayerRef
+from servelens.engine.packing import Packs
 from servelens.engine.rectifiers import Rectifiers, Rule
 from servelens.engine.state import borrowed, forward_hooks, random_numbers_kept
 
@@ -116,10 +117,12 @@ def record(
     gradients: bool = False,
     of_input: bool = False,
     ruled: bool = False,
+    exact: bool = False,
     replaced: Optional[Replaced] = None,
 ) -> Tape:
     """Run the batch once and keep what the layers gave; `gradients` makes a graph from there on,
-    `ruled` one whose rectifiers can follow a rule."""
+    `ruled` one whose rectifiers can follow a rule; `exact` is as the model itself computes, to the
+    last bit."""
     calls: Dict[str, List[Optional[Kept]]] = {layer.module: [] for layer in layers}
     if replaced is not None:
         calls.setdefault(replaced.module, [])
@@ -131,6 +134,8 @@ def record(
         stack.enter_context(forward_hooks(model, hooks))
         source = batch.clone().requires_grad_(of_input)
         stack.enter_context(random_numbers_kept(batch.device))
+        if not exact:
+            stack.enter_context(Packs())
         tap = stack.enter_context(HeadTap(head.kind))
         if rectifiers is not None:
             stack.enter_context(rectifiers)
