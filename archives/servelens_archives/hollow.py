@@ -22,9 +22,9 @@ DRAWING = (
 
 
 class _Hollow(TorchFunctionMode):
-    """Weights begin as `torch.empty`, which gets no memory here, and nothing is drawn for them, over
-    which torch would take half the time; what is computed while a module is made, as regnet's widths
-    are, is computed."""
+    """Weights begin as `torch.empty`, which gets no memory here, and torch would take half the time
+    to draw numbers for them that nothing holds; what is computed while a module is made, as
+    regnet's widths are, is computed."""
 
     def __torch_function__(
         self,
