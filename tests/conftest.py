@@ -42,6 +42,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for folder in FOLDERS_OF_A_KIND:
             if folder in item.path.relative_to(Path(__file__).parent).parts[:-1]:
                 item.add_marker(folder)
+            elif item.get_closest_marker(folder):
+                # scripts/test looks for a part's tests in the part's folders alone.
+                raise pytest.UsageError(f"{item.nodeid} is marked {folder} outside tests/{folder}")
         if not any(item.get_closest_marker(kind) for kind in KINDS):
             item.add_marker("unit")
 

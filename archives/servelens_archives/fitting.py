@@ -10,6 +10,7 @@ import dataclasses
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from torch import Tensor
@@ -122,6 +123,7 @@ def _renamed(state: State, expected: State) -> dict[str, Tensor]:
     return {name if name in expected else _current(name): value for name, value in state.items()}
 
 
+@lru_cache(maxsize=10_000)  # a file's names are held against each architecture's
 def _current(name: str) -> str:
     for former, now in FORMER_NAMES:
         name = former.sub(now, name)

@@ -23,7 +23,7 @@ from servelens.protocol.schema import document_schema, problem_schema
 from servelens.torchserve.replies import problem_reply
 from servelens.torchserve.rows import Question, read_row
 
-pytestmark = pytest.mark.fuzz
+pytestmark = [pytest.mark.fuzz, pytest.mark.slow]
 
 USUAL = settings().max_examples
 LONGEST_MESSAGE = 1000

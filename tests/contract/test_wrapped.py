@@ -166,6 +166,7 @@ def test_a_model_of_another_name_is_found(archive: Archive) -> None:
     assert front_end.ask(form(PHOTO, explain="saliency")).json["lens"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Using `torch.compile")
 def test_a_compiled_model_is_looked_into(archive: Archive) -> None:
     compiled = "torch.compile(TinyNet(6).eval(), backend='eager')"

@@ -13,6 +13,7 @@ import pytest
 import typer
 from client_fixtures.documents import activation, attribution, document, photo
 from client_fixtures.loopback import (
+    NO_WAITS_S,
     breaks_off,
     hangs_up,
     refused_port,
@@ -29,6 +30,7 @@ from servelens.cli.asking import _folders
 from servelens.cli.explain import plan
 from servelens.cli.screen import harmless
 from servelens.cli.words import request_keys, value_of
+from servelens.client import transport
 
 COMMANDS = (
     "models", "build", "instrument", "register", "predict", "explain", "activations", "layers",
@@ -44,12 +46,13 @@ PROBLEM = {
 
 
 @pytest.fixture(autouse=True)
-def _no_keys_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _no_keys_of_this_machine_and_no_waits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in list(os.environ):
         if name.startswith("SERVELENS_"):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(transport, "WAITS_S", NO_WAITS_S)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from servelens import codec
 from servelens.client.errors import BadAnswer
 from servelens.client.messages import read_answer, read_frame
 
-pytestmark = pytest.mark.fuzz
+pytestmark = [pytest.mark.fuzz, pytest.mark.slow]
 
 MANY = 10 * settings().max_examples
 DOCUMENT = {

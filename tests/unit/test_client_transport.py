@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from client_fixtures.documents import document, photo
 from client_fixtures.loopback import (
+    NO_WAITS_S,
     Deed,
     breaks_off,
     falls_silent,
@@ -32,6 +33,7 @@ from servelens.client import (
     Tokens,
     TooSlow,
     Unreachable,
+    transport,
 )
 
 KEYS = Tokens({"inference": "in", "management": "man"})
@@ -43,6 +45,11 @@ PROBLEM = {
     "hint": "did you mean 'layer4'?",
     "where": "explain[0].layer",
 }
+
+
+@pytest.fixture(autouse=True)
+def _no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "WAITS_S", NO_WAITS_S)
 
 
 def ping(url: str, **limits: float) -> str:

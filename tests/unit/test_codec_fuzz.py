@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as npst
 
 from servelens import codec
 
-pytestmark = pytest.mark.fuzz
+pytestmark = [pytest.mark.fuzz, pytest.mark.slow]
 
 MANY = 10 * settings().max_examples
 DTYPES = st.sampled_from(["<f2", "<f4", "<f8", ">f4", "<i8", "u1", "?"])

@@ -86,15 +86,10 @@ def sprite_of(atlas: Atlas) -> Any:
 
 def slow_mean(values: Any, grid: Grid, row: int, column: int) -> float:
     """The mean of the block of numbers that a pixel of a cell shows."""
-    blocks = [
-        [
-            values[y : y + grid.shrink, x : x + grid.shrink].mean()
-            for x in range(0, values.shape[1], grid.shrink)
-        ]
-        for y in range(0, values.shape[0], grid.shrink)
-    ]
+    tops, lefts = (range(0, side, grid.shrink) for side in values.shape)
     width, height = grid.cell
-    return float(blocks[row * len(blocks) // height][column * len(blocks[0]) // width])
+    y, x = tops[row * len(tops) // height], lefts[column * len(lefts) // width]
+    return float(values[y : y + grid.shrink, x : x + grid.shrink].mean())
 
 
 @settings(deadline=None, max_examples=30)
