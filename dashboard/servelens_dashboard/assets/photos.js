@@ -5,6 +5,13 @@
 
   const tell = (text) => window.dash_clientside.set_props("photo-trouble", { children: text });
 
+  // Whether the page is still the one that the server has told of.
+  function shows({ href, pulse }) {
+    const store = window.dash_component_api.getLayout("predictions-ask");
+    const ask = store && store.props.data;
+    return ask && ask.href === href && ask.pulse === pulse;
+  }
+
   async function bring(file) {
     if (!file) return;
     if (await window.servelensFiles.takes(file)) return window.servelensFiles.bring(file);
@@ -19,6 +26,9 @@
       } while (told.photo && here !== location.pathname + location.search);
       if (!told.photo) return tell(told.error);
       tell("");
+      if (told.news && shows(told.shown)) {
+        for (const [name, properties] of told.news) window.dash_clientside.set_props(name, properties);
+      }
       window.dash_clientside.set_props("url", { search: told.search });
     } catch {
       tell("The dashboard does not answer. Is it still running?");

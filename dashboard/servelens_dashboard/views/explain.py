@@ -44,13 +44,15 @@ def news(scene: Scene, lens: Lens, pulse: str) -> News:
     """What each part is asked for now, and where links that keep photo and class lead. A trust card
     goes at once, for it is of the map before."""
     view, ask = scene.view, _ask(scene, pulse)
-    told: list[tuple[Any, dict[str, Any]]] = [(PREDICTIONS_ASK, {"data": ask})]
+    told: list[tuple[Any, dict[str, Any]]] = [
+        (trust.card_id(str(entry)), {"children": []}) for entry in view.methods
+    ]
+    told.append((PREDICTIONS_ASK, {"data": ask}))
     for entry in view.methods:
         method = scene.methods.get(entry.method, {})
         told += [
             ({"panel": str(entry), "part": panel.ASK}, {"data": ask}),
             (trust.wanted_id(str(entry)), {"data": trust.wanted(method, ask)}),
-            (trust.card_id(str(entry)), {"children": []}),
         ]
         if len(view.methods) > 1:
             told.append((remove_id(entry), {"href": without(view, entry).href}))
