@@ -1,27 +1,25 @@
 """Where the browser brings photos and gets them: plain HTTP, for a photo is no callback's value.
 
-What is answered is where to look next: the page that the photo was brought to, with it.
+What is answered is where to look next: the page that the photo was brought to, with it; and what
+of that page is other then, where it stays.
 """
 
 from __future__ import annotations
 
 import io
-from typing import Any
+import json
 
-from dash._utils import to_json
 from fastapi import FastAPI, Request
+from plotly.utils import PlotlyJSONEncoder
 from starlette.responses import JSONResponse, Response
 
 from servelens.client import BadPhoto
 from servelens.client.photos import shown
 from servelens_dashboard.desk import Desk
-from servelens_dashboard.lens import Lens
-from servelens_dashboard.scene import set_scene
 from servelens_dashboard.shelf import Shelf
-from servelens_dashboard.staying import news_of
-from servelens_dashboard.troubles import EXPECTED, tell
+from servelens_dashboard.staying import brought
+from servelens_dashboard.troubles import tell
 from servelens_dashboard.url_state import BadAddress, parse_at
-from servelens_dashboard.views import explain
 
 # Larger than any column it is shown in; the model gets the photo as it was brought.
 LONGEST = 1600
@@ -36,10 +34,10 @@ def open_doors(http: FastAPI, desk: Desk, most_bytes: int) -> None:
     async def bring(request: Request, to: str = "/") -> Response:
         try:
             photo = await _body(request, most_bytes)
-            name = await desk.run(shelf.put, photo)
-            told = {"photo": name, "search": parse_at(to).with_photo(name).search}
-            staying = await desk.run(_staying, desk.lens, to, name)
-            return Response(to_json({**told, **staying}), media_type="application/json")
+            name, view = await desk.run(shelf.put, photo), parse_at(to)
+            told = {"photo": name, "search": view.with_photo(name).search}
+            told |= await desk.run(brought, desk, view, name)
+            return Response(json.dumps(told, cls=PlotlyJSONEncoder), media_type="application/json")
         except (BadPhoto, BadAddress) as error:
             return JSONResponse({"error": tell(error).what}, 400)
 
@@ -71,17 +69,6 @@ async def _body(request: Request, most_bytes: int) -> bytes:
                 "Make it smaller: no model looks at so many pixels."
             )
     return bytes(body)
-
-
-def _staying(lens: Lens, to: str, name: str) -> dict[str, Any]:
-    """What of a page that stays is other with the photo, and what it shows before that."""
-    try:
-        scene = set_scene(parse_at(to), lens)
-    except EXPECTED:
-        return {}  # told where the page is drawn
-    pulse = scene.overview.pulse
-    news = news_of(scene.view, scene.but(scene.view.with_photo(name)), lens, pulse)
-    return {"shown": explain._ask(scene, pulse), "news": news} if news else {}
 
 
 def _picture(shelf: Shelf, name: str) -> bytes:

@@ -40,9 +40,7 @@ def numbers(twin: Twin) -> html.Details | None:
         "body": [[_text(row[name]) for name in names] for row in twin.rows],
     }
     drawn = dmc.Table(data=table, className="numbers", withRowBorders=False, captionSide="top")
-    return html.Details(
-        [html.Summary("as numbers"), html.Div(drawn, className="wide", tabIndex=0)]
-    )
+    return html.Details([html.Summary("as numbers"), html.Div(drawn, className="wide", tabIndex=0)])
 
 
 def _text(cell: Cell) -> str:
