@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from browser_fixtures.pages import HEAT, explained, sentence
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from servelens.local import Dashboard, TorchServe
 
@@ -182,6 +182,23 @@ def test_a_dropped_image_is_explained_and_its_link_shows_it_to_others(
     outputs = [json.loads(body)["output"] for body in asked]
     for part in ("predictions", '{"panel":["MATCH"],"part":"body"}'):
         assert outputs.count(f"{part}.children") == 1
+
+
+def test_a_page_that_shows_something_else_by_then_is_told_by_its_address(
+    page: Page, root: Path
+) -> None:
+    page.goto("/")
+    explained(page)
+
+    def later(route: Route) -> None:
+        told = route.fetch().json()
+        told["shown"]["pulse"] = "another"
+        route.fulfill(json={**told, "news": [["predictions-ask", {"data": {"href": "/nowhere"}}]]})
+
+    page.route("**/photos?to=*", later)
+    drop(page, (root / "archives" / "demo" / "samples" / "ring.png").read_bytes())
+    expect(sentence(page)).to_have_text(re.compile("^ring, "))
+    expect(page.locator("#predictions [role=alert]")).to_have_count(0)
 
 
 def test_what_is_no_image_is_told_so(page: Page, said: list[str]) -> None:
