@@ -24,10 +24,10 @@ BY_ABLATION = "ablation"
 # Those of the protocol's `sort_by`, and one that takes a ranking of its own.
 SORTS: Mapping[str, str] = {
     "activation": "strongest first",
-    "variance": "most varied",
-    BY_CLASS: "most relevant to the class",
-    BY_ABLATION: "most missed by the class",
-    "random": "at random",
+    "variance": "most varied first",
+    BY_CLASS: "most relevant to the class first",
+    BY_ABLATION: "most missed by the class first",
+    "random": "in random order",
 }
 USUAL_SORT = next(iter(SORTS))
 COLOURS = 3

@@ -233,7 +233,9 @@ def test_channels_are_looked_at(page: Page) -> None:
     layers = page.get_by_role("navigation", name="Layers")
     layers.get_by_text("stage 2", exact=True).click()
     layers.get_by_role("link", name="stage2 Sequential", exact=True).click()
-    expect(page.locator("#atlas")).to_contain_text("32 channels of stage2, each on its own scale")
+    expect(page.locator("#atlas")).to_contain_text(
+        "32 channels of stage2, strongest first, each on its own scale"
+    )
     expect(page.locator("#statistics")).to_contain_text("of 32")
     expect(page.locator("#journey .layer-above image").first).to_be_attached()
     page.locator("#atlas .js-plotly-plot .nsewdrag").click(position={"x": 20, "y": 20})

@@ -358,7 +358,7 @@ def test_channels_are_stepped_through_in_the_atlass_order(look: Look) -> None:
 def test_what_an_order_costs_is_said_before_it_is_asked_for(look: Look, lens: Lens) -> None:
     scene = look(layer="last")
     labels = explore.sorts_of(scene)
-    assert labels["ablation"] == "most missed by the class: 12 passes"
+    assert labels["ablation"] == "most missed by the class first: 12 passes"
     assert all("passes" not in label for sort, label in labels.items() if sort != "ablation")
     waiting = [words(explore.page(look(layer="last", sort_by=sort), lens, "p")) for sort in labels]
     told = ["asked 12 times, each time without one channel" in text for text in waiting]

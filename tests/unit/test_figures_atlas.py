@@ -35,28 +35,20 @@ def random_maps(*shape: int) -> Any:
 
 
 @given(SHAPES, st.integers(0, 5000))
-def test_every_point_of_a_channel_finds_it_again(shape: tuple[int, int, int], largest: int) -> None:
+def test_channels_lie_side_by_side_each_with_its_number(
+    shape: tuple[int, int, int], largest: int
+) -> None:
     grid = Grid.of(shape, largest)
+    width, height = grid.size
+    taken = np.zeros((height, width), bool)
     for position in range(grid.count):
         left, top, right, bottom = grid.box(position)
-        assert 0 <= left < right <= grid.size[0]
-        assert 0 <= top < bottom <= grid.size[1]
-        inside = ((left, top), (right - 0.01, bottom - 0.01), ((left + right) / 2, bottom - 1))
-        assert {grid.position(*point) for point in inside} == {position}
-        # Its number, under it, is it too.
-        assert grid.position(left, bottom + grid.strip) == position
-
-
-@given(SHAPES)
-def test_what_is_beside_all_channels_is_none(shape: tuple[int, int, int]) -> None:
-    grid = Grid.of(shape, 0)
-    width, height = grid.size
-    outside = ((-0.1, 0), (0, -0.1), (width, 0), (0, height), (width + 1e9, height + 1e9))
-    assert {grid.position(*point) for point in outside} == {None}
-    empty = grid.rows * grid.columns - grid.count
-    assert 0 <= empty < grid.columns
-    if empty:
-        assert grid.position(width - 1, height - 1) is None
+        assert 0 <= left < right <= width
+        assert 0 <= top < bottom + grid.strip <= height
+        of_one = taken[top : bottom + grid.strip, left:right]
+        assert not of_one.any()
+        of_one[:] = True
+    assert 0 <= grid.rows * grid.columns - grid.count < grid.columns
 
 
 @given(st.integers(1, 4096), st.integers(1, 300))
@@ -170,21 +162,27 @@ def test_the_browser_marks_a_channel_as_we_do(root: Path, theme: Theme) -> None:
     assert [len(marks) for marks in ours] == [1, 1, 1, 1, 1, 0]
 
 
-def test_the_square_that_is_hovered_over_is_the_channel_that_is_clicked() -> None:
+def test_the_square_that_is_clicked_is_the_channel_that_is_seen_there() -> None:
     values = random_maps(11, 4, 6)
     numbers = list(range(100, 111))
     atlas = Atlas.of(values, numbers)
     (trace,) = atlases.draw(atlas).data
     means = values.mean(axis=(1, 2))
+    seen = []
     for row, column in np.ndindex(*trace.z.shape):
+        channel, told = trace.text[row, column], trace.customdata[row, column]
+        if channel is None:
+            assert np.isnan(trace.z[row, column])
+            continue
         x, y = trace.x0 + column * trace.dx, trace.y0 + row * trace.dy
-        channel = atlas.channel_at(x, y)
-        told = trace.customdata[row, column]
-        assert told[0] == channel
-        if channel is not None:
-            mean = means[channel - 100]
-            assert trace.z[row, column] == pytest.approx(mean, rel=1e-6)
-            assert told[1] == 1 + sum(other > mean for other in means)
+        left, top, right, bottom = atlas.grid.box(numbers.index(channel))
+        assert left < x < right
+        assert top < y < bottom + atlas.grid.strip
+        mean = means[channel - 100]
+        assert trace.z[row, column] == pytest.approx(mean, rel=1e-6)
+        assert told[0] == 1 + sum(other > mean for other in means)
+        seen.append(channel)
+    assert seen == numbers
 
 
 @pytest.mark.parametrize("shape", [(1, 7, 7), (2048, 7, 7), (2048,), (64, 1, 1), (3, 2, 4, 5)])
@@ -201,8 +199,11 @@ def test_silent_channels_are_counted_and_a_silent_layer_is_drawn() -> None:
     values = np.zeros((3, 2, 2))
     assert not sprite_of(Atlas.of(values)).any()
     values[1, 0, 0] = 4
-    told = atlases.tell(Atlas.of(values, [5, 6, 9]), "layer4")
-    assert told.caption == "3 channels of layer4, on one scale, 0 to 4; 2 of them all zero."
+    told = atlases.tell(Atlas.of(values, [5, 6, 9]), "layer4", "strongest first")
+    assert (
+        told.caption
+        == "3 channels of layer4, strongest first, on one scale, 0 to 4; 2 of them all zero."
+    )
     assert told.rows[1] == {"channel": 6, "mean": 1.0, "min": 0.0, "max": 4.0}
 
 

@@ -16,7 +16,6 @@ from servelens_dashboard.lens import Lens
 from servelens_dashboard.scene import set_scene
 from servelens_dashboard.troubles import EXPECTED, unexpected
 from servelens_dashboard.url_state import Entry, View, parse, parse_entry, parse_named
-from servelens_dashboard.views.explore import atlas_of
 
 HERE = (State("url", "pathname"), State("url", "search"))
 
@@ -89,13 +88,10 @@ def change_field(lens: Lens, view: View, field: Any, value: Any) -> View | None:
 
 
 def choose_channel(lens: Lens, view: View, _: Any, click: dict[str, Any] | None) -> View | None:
-    """A heat map's click says only where it was; which channel lies there is arithmetic."""
+    """As the picture says that was clicked, which may be of an order that is being changed."""
     if not click:
         return None
-    scene = set_scene(view, lens)
-    result = questions.atlas(scene, questions.about(scene, lens))
-    channel = atlas_of(scene, result).channel_at(*_where(click))
-    return None if channel is None else scene.view.at_channel(channel)
+    return _shown(lens, view).at_channel(int(click["points"][0]["text"]))
 
 
 def choose_unit(lens: Lens, view: View, _: Any, click: dict[str, Any] | None) -> View | None:

@@ -1,4 +1,4 @@
-"""Many channels as one picture, a frame with their numbers, and a click by arithmetic.
+"""Many channels as one picture, a frame with their numbers, and squares to hover over and click.
 
 64 channels as 64 small graphs take a second and 12,000 nodes; so they take two images.
 """
@@ -72,11 +72,6 @@ class Atlas:
     def signed(self) -> bool:
         return self.scales[0].signed
 
-    def channel_at(self, x: float, y: float) -> int | None:
-        """The number of the channel that was clicked."""
-        position = self.grid.position(x, y)
-        return None if position is None else self.numbers[position]
-
 
 def draw(
     atlas: Atlas,
@@ -126,13 +121,13 @@ def _edge(theme: Theme) -> dict[str, Any]:
     return {"color": theme.accent, "width": 3}
 
 
-def tell(atlas: Atlas, layer: str) -> Twin:
+def tell(atlas: Atlas, layer: str, order: str) -> Twin:
     silent = sum(1 for values in atlas.maps if not values.any())
     low, high = float(atlas.maps.min()), float(atlas.maps.max())
     count = f"{len(atlas.maps)} channels" if len(atlas.maps) > 1 else "one channel"
     scale = "on one scale" if atlas.is_shared else "each on its own scale"
     zero = f"; {silent} of them all zero" if silent else ""
-    caption = f"{count} of {layer}, {scale}, {number(low)} to {number(high)}{zero}."
+    caption = f"{count} of {layer}, {order}, {scale}, {number(low)} to {number(high)}{zero}."
     return Twin(
         caption,
         tuple(
@@ -148,24 +143,28 @@ def tell(atlas: Atlas, layer: str) -> Twin:
 
 
 def _hover(atlas: Atlas, grid: Grid, appearance: Appearance) -> dict[str, Any]:
-    """One square a channel: what a pointer finds, and what a click is on."""
+    """One square a channel: what a pointer finds, and what a click is on. Its text is the channel,
+    for of all that a heat map knows of a point Dash passes on only what is one value."""
     means = atlas.maps.mean(axis=(1, 2))
     shape = grid.rows, grid.columns
     values = np.full(grid.rows * grid.columns, np.nan)
     values[: grid.count] = means
     words = [
-        [channel, rank, number(float(values.max()))]
-        for channel, rank, values in zip(atlas.numbers, _ranks(means), atlas.maps, strict=True)
+        [rank, number(float(values.max()))]
+        for rank, values in zip(_ranks(means), atlas.maps, strict=True)
     ]
-    words += [[None, None, None]] * (len(values) - grid.count)
+    empty = len(values) - grid.count
+    words += [[None, None]] * empty
+    channels = [*atlas.numbers, *[None] * empty]
     return unseen(
         values.reshape(shape),
         (0, 0, *grid.size),
         Scale.shared(atlas.scales),
         appearance,
-        customdata=np.array(words, dtype=object).reshape(*shape, 3),
-        hovertemplate="channel %{customdata[0]}<br>mean %{z:.3g}, rank %{customdata[1]}"
-        "<br>max %{customdata[2]}<extra></extra>",
+        text=np.array(channels, dtype=object).reshape(shape),
+        customdata=np.array(words, dtype=object).reshape(*shape, 2),
+        hovertemplate="channel %{text}<br>mean %{z:.3g}, rank %{customdata[0]}"
+        "<br>max %{customdata[1]}<extra></extra>",
         hoverongaps=False,
         **({} if atlas.is_shared else {"showscale": False}),
     )

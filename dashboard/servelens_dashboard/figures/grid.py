@@ -1,4 +1,4 @@
-"""Where the channels of an atlas lie: which one is at a point, and where one is."""
+"""Where the channels of an atlas lie."""
 
 from __future__ import annotations
 
@@ -59,10 +59,3 @@ class Grid:
         row, column = divmod(position, self.columns)
         left, top = column * self.pitch[0], row * self.pitch[1]
         return left, top, left + self.cell[0], top + self.cell[1]
-
-    def position(self, x: float, y: float) -> int | None:
-        """Which channel a point of the atlas is on, its label and the gap after it included."""
-        column, row = math.floor(x / self.pitch[0]), math.floor(y / self.pitch[1])
-        found = row * self.columns + column
-        inside = 0 <= column < self.columns and row >= 0 and found < self.count
-        return found if inside else None

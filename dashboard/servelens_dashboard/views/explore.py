@@ -77,7 +77,7 @@ def atlas_body(scene: Scene, result: Result, theme: Theme) -> list[Any]:
         return [html.P(shown.why_nothing, className="notice", role="alert")]
     atlas = atlas_of(scene, result)
     figure = draw_atlas(atlas, theme=theme, selected=scene.view.channel)
-    twin = tell_atlas(atlas, shown.layer)
+    twin = tell_atlas(atlas, shown.layer, SORTS[scene.view.sort_by or USUAL_SORT])
     width, height = atlas.grid.size
     return [
         picture_graph(figure, twin, height / width, {"heat": "atlas"}),

@@ -12,6 +12,7 @@ import torch
 from servelens.engine.budget import is_out_of_memory
 from servelens.engine.session import Session
 from servelens.torchserve.batch import Batch
+from servelens.torchserve.enveloped import LISTING, as_values, envelope_in_use, rows_of
 from servelens.torchserve.faults import internal, mark_following_lines
 from servelens.torchserve.outbox import Outbox
 from servelens.torchserve.settings import Settings, read_settings
@@ -29,6 +30,7 @@ class LensHandler:
 
     def __init__(self) -> None:
         self.session: Optional[Session] = None
+        self.envelope: Optional[str] = None
 
     def initialize(self, context: Any) -> None:
         """Whatever this raises stops the worker from starting, which is what it should do."""
@@ -43,22 +45,30 @@ class LensHandler:
     def _load(self, context: Any) -> None:
         settings = read_settings(context.model_yaml_config)
         take_share_of_machine(settings)
+        self.envelope = envelope_in_use()
         properties = context.system_properties
         device = device_for(properties.get("gpu_id"), torch.cuda.device_count())
         folder = Path(properties["model_dir"])
         self.session = Session.load(folder, device, settings.limits, settings.dtype)
         logger.info("model %s is loaded on %s", self.session.card.name, device)
 
-    def handle(self, data: Sequence[Any], context: Any) -> List[bytes]:
-        """One reply for each row. TorchServe would answer what is raised here for all of them."""
-        outbox = Outbox(context, len(data))
-        try:
-            if self.session is None:
-                raise RuntimeError("handle was called before initialize")
-            Batch(self.session, outbox, context, dict(enumerate(data))).answer()
-        except Exception as error:
-            outbox.finish_others(internal(error, "answering the batch"))
-        return outbox.bodies()
+    def handle(self, data: Sequence[Any], context: Any) -> List[Any]:
+        """One reply for each row, or for each item that a service envelope found in them."""
+        assert self.session is not None
+        answers = replies(self.session, rows_of(data, self.envelope), context)
+        if self.envelope not in LISTING:
+            return answers
+        return as_values(answers[0], max(1, len(data or ())), self.session.limits.response_bytes)
+
+
+def replies(session: Session, rows: Sequence[Any], context: Any) -> List[bytes]:
+    """TorchServe would answer what is raised here for all of them."""
+    outbox = Outbox(context, len(rows))
+    try:
+        Batch(session, outbox, context, dict(enumerate(rows))).answer()
+    except Exception as error:
+        outbox.finish_others(internal(error, "answering the batch"))
+    return outbox.bodies()
 
 
 def device_for(gpu_id: Optional[int], gpus: int) -> str:

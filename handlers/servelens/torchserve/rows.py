@@ -29,6 +29,8 @@ from servelens.torchserve.images import HOW_TO_SEND, looks_like_image, read_imag
 # KServe's names for an image beside ours.
 INSTANCE_IMAGE_FIELDS = (*IMAGE_FIELDS, "b64", "image_bytes")
 MOST_INSTANCES = 64
+# What a list of answers is called: predicted, and explained.
+LISTED = ("predictions", "explanations")
 
 Headers = Mapping[str, Any]
 
@@ -170,7 +172,7 @@ def _read_instances(body: Dict[str, Any], door: Door) -> RowQuestion:
         _read_instance(shared, instance, f"instances[{i}]", door)
         for i, instance in enumerate(instances)
     )
-    return RowQuestion(parts, "explanations" if door.explains else "predictions")
+    return RowQuestion(parts, LISTED[door.explains])
 
 
 def _read_instance(

@@ -7,8 +7,7 @@ question. Keys that only shape an answer, like `top_k` or `id`, may be somebody'
 
 from __future__ import annotations
 
-import sys
-from typing import Any, Iterator, Mapping, Optional
+from typing import Any, Iterator, Mapping
 
 from servelens.protocol import read_json
 from servelens.torchserve.rows import Headers, is_json, lone_body
@@ -24,16 +23,6 @@ ASKING = frozenset(
         "describe",
     )
 )
-
-ENVELOPES = "ts.torch_handler.request_envelope."
-THEIR_BASE = "base"
-
-
-def envelope_in_use() -> Optional[str]:
-    """The service envelope around the worker's handler, of which no context tells. TorchServe loads
-    the one it was asked for just before it has the handler load its model, and no other."""
-    loaded = (name[len(ENVELOPES) :] for name in sys.modules if name.startswith(ENVELOPES))
-    return next((name for name in loaded if name != THEIR_BASE), None)
 
 
 def asks_lens(row: Any, headers: Headers) -> bool:

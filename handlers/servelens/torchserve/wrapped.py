@@ -17,6 +17,7 @@ from servelens.engine.faults import as_problem
 from servelens.engine.session import Session
 from servelens.protocol import Problem, ProblemError
 from servelens.torchserve.batch import Batch
+from servelens.torchserve.enveloped import envelope_in_use
 from servelens.torchserve.faults import internal, mark_following_lines
 from servelens.torchserve.handler import take_share_of_machine
 from servelens.torchserve.opening import open_lens
@@ -25,7 +26,7 @@ from servelens.torchserve.outbox import Outbox
 from servelens.torchserve.plainly import encoded, refused
 from servelens.torchserve.replies import problem_reply
 from servelens.torchserve.settings import read_settings
-from servelens.torchserve.sorting import asks_lens, envelope_in_use
+from servelens.torchserve.sorting import asks_lens
 
 logger = logging.getLogger(__name__)
 
