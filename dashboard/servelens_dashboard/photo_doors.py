@@ -1,19 +1,23 @@
 """Where the browser brings photos and gets them: plain HTTP, for a photo is no callback's value.
 
-What is answered is where to look next: the page that the photo was brought to, with it.
+What is answered is where to look next: the page that the photo was brought to, with it; and what
+of that page is other then, where it stays.
 """
 
 from __future__ import annotations
 
 import io
+import json
 
 from fastapi import FastAPI, Request
+from plotly.utils import PlotlyJSONEncoder
 from starlette.responses import JSONResponse, Response
 
 from servelens.client import BadPhoto
 from servelens.client.photos import shown
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.shelf import Shelf
+from servelens_dashboard.staying import brought
 from servelens_dashboard.troubles import tell
 from servelens_dashboard.url_state import BadAddress, parse_at
 
@@ -30,8 +34,10 @@ def open_doors(http: FastAPI, desk: Desk, most_bytes: int) -> None:
     async def bring(request: Request, to: str = "/") -> Response:
         try:
             photo = await _body(request, most_bytes)
-            name = await desk.run(shelf.put, photo)
-            return JSONResponse({"photo": name, "search": parse_at(to).with_photo(name).search})
+            name, view = await desk.run(shelf.put, photo), parse_at(to)
+            told = {"photo": name, "search": view.with_photo(name).search}
+            told |= await desk.run(brought, desk, view, name)
+            return Response(json.dumps(told, cls=PlotlyJSONEncoder), media_type="application/json")
         except (BadPhoto, BadAddress) as error:
             return JSONResponse({"error": tell(error).what}, 400)
 

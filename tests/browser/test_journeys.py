@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from browser_fixtures.pages import HEAT, explained, sentence
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from servelens.local import Dashboard, TorchServe
 
@@ -165,6 +165,8 @@ def test_a_dropped_image_is_explained_and_its_link_shows_it_to_others(
     with Image.open(root / "archives" / "demo" / "samples" / "ring.png") as sample:
         own = io.BytesIO()
         sample.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(own, "PNG")
+    asked: list[str] = []
+    page.on("request", lambda r: asked.append(r.post_data or "") if "_dash-update" in r.url else 0)
     drop(page, own.getvalue())
     expect(page).to_have_url(re.compile("photo=[0-9a-f]{32}"))
     expect(sentence(page)).to_contain_text(re.compile("^ring, "))
@@ -177,6 +179,26 @@ def test_a_dropped_image_is_explained_and_its_link_shows_it_to_others(
     expect(sentence(visitor)).to_contain_text(re.compile("^disc, "))
     other.close()
     expect(sentence(page)).to_contain_text(re.compile("^ring, "))
+    outputs = [json.loads(body)["output"] for body in asked]
+    for part in ("predictions", '{"panel":["MATCH"],"part":"body"}'):
+        assert outputs.count(f"{part}.children") == 1
+
+
+def test_a_page_that_shows_something_else_by_then_is_told_by_its_address(
+    page: Page, root: Path
+) -> None:
+    page.goto("/")
+    explained(page)
+
+    def later(route: Route) -> None:
+        told = route.fetch().json()
+        told["shown"]["pulse"] = "another"
+        route.fulfill(json={**told, "news": [["predictions-ask", {"data": {"href": "/nowhere"}}]]})
+
+    page.route("**/photos?to=*", later)
+    drop(page, (root / "archives" / "demo" / "samples" / "ring.png").read_bytes())
+    expect(sentence(page)).to_have_text(re.compile("^ring, "))
+    expect(page.locator("#predictions [role=alert]")).to_have_count(0)
 
 
 def test_what_is_no_image_is_told_so(page: Page, said: list[str]) -> None:

@@ -74,18 +74,21 @@
     return [table, meta.heat.photo ? appearance : { ...appearance, opacity: 1, fade: false }];
   }
 
+  // The figure itself, where its map has these colours already.
   function apply(figure, tables, appearance) {
-    const meta = figure.layout.meta || {};
+    const { meta = {}, images = [] } = figure.layout;
     if (!meta.heat) return figure;
     const [table, ways] = waysOf(meta, tables, appearance);
-    const recoloured = (image) =>
-      image.name === "heat" ? { ...image, source: recolour(image.source, table, ways) } : image;
+    const recoloured = images.map((image) =>
+      image.name === "heat" ? { ...image, source: recolour(image.source, table, ways) } : image,
+    );
+    if (recoloured.every(({ source }, at) => source === images[at].source)) return figure;
     const rescaled = (trace) =>
       trace.name === "heat" ? { ...trace, colorscale: stops(table) } : trace;
     return {
       ...figure,
       data: figure.data.map(rescaled),
-      layout: { ...figure.layout, images: (figure.layout.images || []).map(recoloured) },
+      layout: { ...figure.layout, images: recoloured },
     };
   }
 

@@ -104,8 +104,8 @@
     },
 
     paint(appearance, figure, tables) {
-      if (!figure) return window.dash_clientside.no_update;
-      return window.servelens.heat.apply(figure, tables, appearance);
+      const painted = figure && window.servelens.heat.apply(figure, tables, appearance);
+      return painted === figure ? window.dash_clientside.no_update : painted;
     },
   };
 

@@ -1,9 +1,23 @@
 // Photos that are dropped, pasted or chosen go to the server as they are; it answers where to look
-// next, and is asked again where a person has gone elsewhere meanwhile.
+// next, and is asked again where a person has gone elsewhere meanwhile. A page that stays is told at
+// once what of it is other.
 (function () {
   "use strict";
 
   const tell = (text) => window.dash_clientside.set_props("photo-trouble", { children: text });
+
+  // Whether the page is what the server takes it for: another view may be on its way to it.
+  function shows({ href, pulse }) {
+    const store = window.dash_component_api.getLayout("predictions-ask");
+    const ask = store && store.props.data;
+    return Boolean(ask) && ask.href === href && ask.pulse === pulse;
+  }
+
+  function goOn({ search, shown, news }) {
+    const { set_props } = window.dash_clientside;
+    if (news && shows(shown)) news.forEach(([name, properties]) => set_props(name, properties));
+    set_props("url", { search });
+  }
 
   async function bring(file) {
     if (!file) return;
@@ -19,7 +33,7 @@
       } while (told.photo && here !== location.pathname + location.search);
       if (!told.photo) return tell(told.error);
       tell("");
-      window.dash_clientside.set_props("url", { search: told.search });
+      goOn(told);
     } catch {
       tell("The dashboard does not answer. Is it still running?");
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,6 +12,7 @@ from servelens_dashboard.components.notice import notice
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.lens import Lens
 from servelens_dashboard.scene import set_scene
+from servelens_dashboard.staying import news_of
 from servelens_dashboard.troubles import EXPECTED, tell, unexpected
 from servelens_dashboard.url_state import MODELS, MODELS_PATH, View, parse, parse_at
 from servelens_dashboard.views import compare, explain, explore, models
@@ -20,8 +20,6 @@ from servelens_dashboard.views.health import health
 from servelens_dashboard.views.shell import News, page_links
 
 PAGES = {"explain": explain.page, "explore": explore.page, "compare": compare.page}
-# Those that need not be drawn anew for each address, and say what of them is other at the next.
-STAYING: Mapping[str, Any] = {"explain": explain, "explore": explore}
 
 
 def register(app: Dash, desk: Desk) -> None:
@@ -78,10 +76,8 @@ def _staying(
         before = parse_at(shown["href"])
     except EXPECTED:
         return None  # told where the page is drawn
-    page = STAYING.get(scene.view.page)
-    if page is None or not page.stays(before, scene.view):
-        return None
-    return page_links(scene.view, scene.overview), page.news(scene, lens, pulse)
+    news = news_of(before, scene, lens, pulse)
+    return None if news is None else (page_links(scene.view, scene.overview), news)
 
 
 def _page(desk: Desk, pathname: str, search: str, pulse: str) -> tuple[Any, Any]:

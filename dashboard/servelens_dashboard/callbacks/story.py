@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from dash import Dash, Input, Output
+from dash import Dash, Input, Output, State
 from dash.exceptions import PreventUpdate
+from plotly.utils import PlotlyJSONEncoder
 
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.story import STEPS, stage_of
@@ -20,9 +22,16 @@ def register(app: Dash, desk: Desk) -> None:
         Input("url", "search"),
         Input("pulse", "data"),
         Input("story-closed", "data"),
+        State("story", "children"),
     )
-    async def tell_story(pathname: str, search: str, _: str, closed: bool | None) -> Any:
-        return await desk.drawn(lambda: _strip(desk, pathname, search, bool(closed)))
+    async def tell_story(
+        pathname: str, search: str, _: str, closed: bool | None, shown: Any
+    ) -> Any:
+        """A strip that is there already is left alone: most addresses change nothing of it."""
+        strip = await desk.drawn(lambda: _strip(desk, pathname, search, bool(closed)))
+        if json.loads(json.dumps(strip, cls=PlotlyJSONEncoder)) == shown:
+            raise PreventUpdate
+        return strip
 
     @app.callback(
         Output("story-closed", "data"), Input("story-close", "n_clicks"), prevent_initial_call=True

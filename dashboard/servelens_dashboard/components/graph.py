@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import dash_mantine_components as dmc
 import plotly.graph_objects as go
 from dash import dcc, html
 
@@ -28,32 +29,18 @@ def graph(figure: go.Figure, twin: Twin, name: Any, **style: str) -> html.Div:
 
 
 def numbers(twin: Twin) -> html.Details | None:
-    """The text twin: a caption and a table."""
+    """The text twin: a caption and a table. The table is one component, for the browser asks each
+    one on the page at whatever changes anywhere on it."""
     if not twin.rows:
         return None
     names = list(twin.rows[0])
-    return html.Details(
-        [
-            html.Summary("as numbers"),
-            html.Div(
-                html.Table(
-                    [
-                        html.Caption(twin.caption),
-                        html.Thead(html.Tr([html.Th(name, scope="col") for name in names])),
-                        html.Tbody(
-                            [
-                                html.Tr([html.Td(_text(row[name])) for name in names])
-                                for row in twin.rows
-                            ]
-                        ),
-                    ],
-                    className="numbers",
-                ),
-                className="wide",
-                tabIndex=0,
-            ),
-        ]
-    )
+    table = {
+        "caption": twin.caption,
+        "head": names,
+        "body": [[_text(row[name]) for name in names] for row in twin.rows],
+    }
+    drawn = dmc.Table(data=table, className="numbers", withRowBorders=False, captionSide="top")
+    return html.Details([html.Summary("as numbers"), html.Div(drawn, className="wide", tabIndex=0)])
 
 
 def _text(cell: Cell) -> str:

@@ -44,7 +44,7 @@ THEMES = {theme.name: theme for theme in (LIGHT, DARK)}
 
 
 def figure(theme: Theme, *traces: Any, **layout: Any) -> go.Figure:
-    return go.Figure(traces, go.Layout(template=_template(theme), **layout))
+    return go.Figure(traces, {"template": _template(theme), **layout})
 
 
 def sides(left: int = 0, right: int = 0, top: int = 0, bottom: int = 0) -> dict[str, int]:

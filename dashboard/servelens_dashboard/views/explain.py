@@ -43,14 +43,16 @@ def stays(before: View, view: View) -> bool:
 def news(scene: Scene, lens: Lens, pulse: str) -> News:
     """What each part is asked for now, and where links that keep photo and class lead. A trust card
     goes at once, for it is of the map before."""
-    view, ask = scene.view, _ask(scene, pulse)
-    told: list[tuple[Any, dict[str, Any]]] = [(PREDICTIONS_ASK, {"data": ask})]
+    view, ask = scene.view, ask_of(scene, pulse)
+    told: list[tuple[Any, dict[str, Any]]] = [
+        (trust.card_id(str(entry)), {"children": []}) for entry in view.methods
+    ]
+    told.append((PREDICTIONS_ASK, {"data": ask}))
     for entry in view.methods:
         method = scene.methods.get(entry.method, {})
         told += [
             ({"panel": str(entry), "part": panel.ASK}, {"data": ask}),
             (trust.wanted_id(str(entry)), {"data": trust.wanted(method, ask)}),
-            (trust.card_id(str(entry)), {"children": []}),
         ]
         if len(view.methods) > 1:
             told.append((remove_id(entry), {"href": without(view, entry).href}))
@@ -70,14 +72,14 @@ def _stage(scene: Scene, pulse: str) -> list[Any]:
 
 
 def _panel(scene: Scene, entry: Entry, photo: str, pulse: str) -> Any:
-    name, ask = str(entry), _ask(scene, pulse)
+    name, ask = str(entry), ask_of(scene, pulse)
     method = scene.methods.get(entry.method, {})
     at = html.Small(f" at {entry.layer}") if entry.layer else ""
     title = [method.get("title", entry.method), at]
     return panel.place(name, title, photo, ask, trust.place(name, method, ask))
 
 
-def _ask(scene: Scene, pulse: str) -> dict[str, str]:
+def ask_of(scene: Scene, pulse: str) -> dict[str, str]:
     """What a part of the page is drawn from; another pulse draws it anew."""
     return {"href": scene.view.href, "pulse": pulse}
 
@@ -91,7 +93,7 @@ def _right(scene: Scene, pulse: str) -> list[Any]:
     ]
     return [
         html.Div(id="predictions"),
-        dcc.Store(id=PREDICTIONS_ASK, data=_ask(scene, pulse)),
+        dcc.Store(id=PREDICTIONS_ASK, data=ask_of(scene, pulse)),
         method_picker(list(methods.values()), scene.view.methods),
         *forms,
     ]

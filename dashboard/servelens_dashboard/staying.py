@@ -1,0 +1,52 @@
+"""Pages that stay from one address to the next: what of them is other then."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from servelens_dashboard.desk import Desk
+from servelens_dashboard.lens import Lens
+from servelens_dashboard.parts import asked, is_slow
+from servelens_dashboard.scene import Scene, predict_request, set_scene
+from servelens_dashboard.troubles import EXPECTED
+from servelens_dashboard.url_state import View
+from servelens_dashboard.views import explain, explore
+from servelens_dashboard.views.shell import News
+
+# Those that need not be drawn anew for each address.
+STAYING: Mapping[str, Any] = {"explain": explain, "explore": explore}
+
+
+def news_of(before: View, scene: Scene, lens: Lens, pulse: str) -> News | None:
+    """None where the page does not stay; nothing where it shows the scene already."""
+    page = STAYING.get(scene.view.page)
+    if page is None or not page.stays(before, scene.view):
+        return None
+    news: News = () if before == scene.view else page.news(scene, lens, pulse)
+    return news
+
+
+def brought(desk: Desk, view: View, photo: str) -> dict[str, Any]:
+    """What of a page that stays is other with a photo, and what it must show to be told so; the
+    page then asks without asking first what to ask."""
+    try:
+        before = set_scene(view, desk.lens)
+    except EXPECTED:
+        return {}  # told where the page is drawn
+    scene, pulse = before.but(before.view.with_photo(photo)), before.overview.pulse
+    news = news_of(before.view, scene, desk.lens, pulse)
+    if not news:
+        return {}
+    _begin(desk, scene)
+    return {"shown": explain.ask_of(before, pulse), "news": news}
+
+
+def _begin(desk: Desk, scene: Scene) -> None:
+    """What the page asks next is under way while the browser is told to ask it; who then asks waits
+    for the same answer, and is told what went wrong. What is slow a person may yet stop."""
+    lens, photo = desk.lens, scene.view.photo or ""
+    desk.threads.submit(lens.ask, scene.version, photo, predict_request(scene))
+    for entry in scene.view.methods:
+        if not is_slow(scene.methods.get(entry.method, {})):
+            desk.threads.submit(asked, lens, scene, entry)
