@@ -19,14 +19,16 @@ from typing import Any
 
 import numpy as np
 
-from servelens.client import Attribution, Result
+from servelens.client import Attribution, Refused, Result
 from servelens.protocol import Cost, Passes, to_wire
 from servelens_dashboard.lens import Lens
-from servelens_dashboard.scene import Scene, explain_request
-from servelens_dashboard.url_state import Entry
+from servelens_dashboard.scene import Scene, explain_request, predict_request
+from servelens_dashboard.url_state import HOME, Entry
 
-# In forward passes; what costs less is not worth its parts.
+# In forward passes; what costs less is not worth its parts, and what costs no more than a few is
+# not worth a question for the predictions before it.
 SLOW = 32
+FEW = 4
 # What takes no longer altogether does not come in parts.
 QUICK_MS = 1500.0
 # Of so many equal pieces of work, at most, each part has 1, 2, 4 …
@@ -50,6 +52,23 @@ class Progress:
 
 def is_slow(method: Mapping[str, Any]) -> bool:
     return bool(method.get("relative_cost", 1) > SLOW)
+
+
+def predicted(lens: Lens, scene: Scene) -> Result:
+    """What the model predicts; a map of the page that is soon there brings that along."""
+    photo, request = scene.view.photo or "", predict_request(scene)
+    soon = [entry for entry in scene.view.methods if _is_soon_there(scene, entry)]
+    if not soon or lens.knows(scene.version, photo, request):
+        return lens.ask(scene.version, photo, request)
+    try:
+        return asked(lens, scene, soon[0]).result
+    except Refused:
+        return lens.ask(scene.version, photo, request)
+
+
+def _is_soon_there(scene: Scene, entry: Entry) -> bool:
+    cost = scene.methods.get(entry.method, {}).get("relative_cost", math.inf)
+    return scene.view.page == HOME and bool(cost <= FEW)
 
 
 def comes_in_parts(method: Mapping[str, Any]) -> bool:

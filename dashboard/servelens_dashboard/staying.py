@@ -7,8 +7,8 @@ from typing import Any
 
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.lens import Lens
-from servelens_dashboard.parts import asked, is_slow
-from servelens_dashboard.scene import Scene, predict_request, set_scene
+from servelens_dashboard.parts import asked, is_slow, predicted
+from servelens_dashboard.scene import Scene, set_scene
 from servelens_dashboard.troubles import EXPECTED
 from servelens_dashboard.url_state import View
 from servelens_dashboard.views import explain, explore
@@ -45,8 +45,8 @@ def brought(desk: Desk, view: View, photo: str) -> dict[str, Any]:
 def _begin(desk: Desk, scene: Scene) -> None:
     """What the page asks next is under way while the browser is told to ask it; who then asks waits
     for the same answer, and is told what went wrong. What is slow a person may yet stop."""
-    lens, photo = desk.lens, scene.view.photo or ""
-    desk.threads.submit(lens.ask, scene.version, photo, predict_request(scene))
+    lens = desk.lens
+    desk.threads.submit(predicted, lens, scene)
     for entry in scene.view.methods:
         if not is_slow(scene.methods.get(entry.method, {})):
             desk.threads.submit(asked, lens, scene, entry)

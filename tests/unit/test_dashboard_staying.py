@@ -9,9 +9,10 @@ from typing import Any, cast
 
 import pytest
 
-from servelens.client import NotConnected, Result, Version, Worker
+from servelens.client import NotConnected, Refused, Result, Version, Worker
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.lens import Lens, Overview
+from servelens_dashboard.parts import asked, predicted
 from servelens_dashboard.scene import explain_request, predict_request, set_scene
 from servelens_dashboard.settings import Settings
 from servelens_dashboard.shelf import Sample
@@ -90,10 +91,30 @@ def test_what_the_page_then_asks_is_under_way_and_not_asked_twice() -> None:
     lens = OneModel()
     tell(lens, f"/?photo={PHOTO}")
     scene = set_scene(View(photo=OTHER), lens)
-    wanted = [predict_request(scene), explain_request(scene, Entry("grad_cam"))]
-    for request in wanted:
-        lens.ask(scene.version, OTHER, request)
-    assert sorted(lens.asked, key=str) == sorted(((OTHER, each) for each in wanted), key=str)
+    wanted = explain_request(scene, Entry("grad_cam"))
+    assert asked(lens, scene, Entry("grad_cam")).result is predicted(lens, scene)
+    assert lens.asked == [(OTHER, wanted)]
+
+
+def test_where_a_map_is_refused_there_are_predictions_all_the_same() -> None:
+    class Unwilling(OneModel):
+        def _ask(self, version: Version, photo: str, request: Any) -> Result:
+            answer = super()._ask(version, photo, request)
+            if "explain" in request:
+                raise Refused(503, "no maps today")
+            return answer
+
+    lens = Unwilling()
+    scene = set_scene(View(photo=OTHER), lens)
+    assert predicted(lens, scene)
+    assert lens.asked[-1] == (OTHER, predict_request(scene))
+
+
+def test_on_a_page_without_maps_none_is_asked_for() -> None:
+    lens = OneModel()
+    scene = set_scene(View(photo=OTHER).but(page="explore"), lens)
+    assert predicted(lens, scene)
+    assert lens.asked == [(OTHER, predict_request(scene))]
 
 
 def test_a_slow_method_is_left_to_its_panel_where_it_can_be_stopped() -> None:

@@ -8,7 +8,8 @@ from dash import Dash, Input, Output
 
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.lens import Lens
-from servelens_dashboard.scene import predict_request, scene_at
+from servelens_dashboard.parts import predicted
+from servelens_dashboard.scene import scene_at
 from servelens_dashboard.views import explain
 
 
@@ -22,5 +23,4 @@ def _predictions(lens: Lens, href: str) -> Any:
     scene = scene_at(href, lens)
     if scene.view.photo is None:
         return []
-    request = predict_request(scene)
-    return explain.predictions(scene, lens.ask(scene.version, scene.view.photo, request))
+    return explain.predictions(scene, predicted(lens, scene))
