@@ -54,21 +54,21 @@ class LensHandler:
 
     def handle(self, data: Sequence[Any], context: Any) -> List[Any]:
         """One reply for each row, or for each item that a service envelope found in them."""
-        assert self.session is not None
-        answers = replies(self.session, rows_of(data, self.envelope), context)
-        if self.envelope not in LISTING:
-            return answers
-        return as_values(answers[0], max(1, len(data or ())), self.session.limits.response_bytes)
+        replies = self._replies(rows_of(data, self.envelope), context)
+        if self.session is None or self.envelope not in LISTING:
+            return replies
+        return as_values(replies[0], max(1, len(data or ())), self.session.limits.response_bytes)
 
-
-def replies(session: Session, rows: Sequence[Any], context: Any) -> List[bytes]:
-    """TorchServe would answer what is raised here for all of them."""
-    outbox = Outbox(context, len(rows))
-    try:
-        Batch(session, outbox, context, dict(enumerate(rows))).answer()
-    except Exception as error:
-        outbox.finish_others(internal(error, "answering the batch"))
-    return outbox.bodies()
+    def _replies(self, rows: Sequence[Any], context: Any) -> List[bytes]:
+        """TorchServe would answer what is raised here for all of them."""
+        outbox = Outbox(context, len(rows))
+        try:
+            if self.session is None:
+                raise RuntimeError("handle was called before initialize")
+            Batch(self.session, outbox, context, dict(enumerate(rows))).answer()
+        except Exception as error:
+            outbox.finish_others(internal(error, "answering the batch"))
+        return outbox.bodies()
 
 
 def device_for(gpu_id: Optional[int], gpus: int) -> str:
