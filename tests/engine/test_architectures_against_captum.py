@@ -44,8 +44,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(autouse=True)
 def plain_weights() -> Iterator[None]:
-    """Rounded as Captum's are: in the same few last digits as packed ones, but not alike. What packed
-    weights answer is tested in test_packing."""
+    """Rounded as Captum's are: in the same few last digits as packed ones, but not alike. What
+    packed weights answer is tested in test_packing."""
     with mock.patch.object(packing, "_packed", {}):
         yield
 
