@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-KINDS = ("unit", "engine", "server", "browser", "slow", "docs", "peers", "floor")
-FOLDERS_OF_A_KIND = ("engine", "server", "browser", "docs", "peers", "floor")
+FOLDERS_OF_A_KIND = ("contract", "engine", "server", "browser", "docs", "peers", "floor")
+KINDS = ("unit", "slow", *FOLDERS_OF_A_KIND)
 # A busy machine makes no test fail; `scripts/test fuzz` takes more than 100 examples a property.
 settings.register_profile("daily", deadline=None)
 settings.register_profile("nightly", max_examples=10_000, deadline=None)

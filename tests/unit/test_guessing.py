@@ -55,6 +55,7 @@ def renamed(state: State, rename: Callable[[str], str]) -> State:
 # -------------------------------------------------------------------------------------- what it is
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize(("classes", "channels"), [(7, 3), (2, 1)])
 def test_an_architecture_is_known_with_any_head_and_first_layer(
