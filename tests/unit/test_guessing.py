@@ -23,6 +23,9 @@ from servelens_archives.recipe import recipe_of
 from servelens_archives.spelling import as_toml
 from servelens_archives.unpickling import Unusable
 
+# All that torchvision has are made once, which takes seconds.
+pytestmark = pytest.mark.slow
+
 ARCHITECTURES = (
     "alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "googlenet", "inception_v3",
     "mobilenet_v2", "mobilenet_v3_large", "mobilenet_v3_small", "regnet_y_400mf", "resnet18",
@@ -55,7 +58,6 @@ def renamed(state: State, rename: Callable[[str], str]) -> State:
 # -------------------------------------------------------------------------------------- what it is
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize(("classes", "channels"), [(7, 3), (2, 1)])
 def test_an_architecture_is_known_with_any_head_and_first_layer(
@@ -91,7 +93,6 @@ def test_a_file_without_the_counters_of_batch_norms_is_known() -> None:
     assert guess(state).architecture == "resnet50"
 
 
-@pytest.mark.slow
 def test_no_two_of_torchvisions_architectures_are_taken_for_each_other() -> None:
     names = known_architectures()
     assert len(names) == len(set(names)) > 70
