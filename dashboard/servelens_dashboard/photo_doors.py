@@ -7,14 +7,13 @@ of that page is other then, where it stays.
 from __future__ import annotations
 
 import io
-import json
 
 from fastapi import FastAPI, Request
-from plotly.utils import PlotlyJSONEncoder
 from starlette.responses import JSONResponse, Response
 
 from servelens.client import BadPhoto
 from servelens.client.photos import shown
+from servelens_dashboard.components.written import written
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.shelf import Shelf
 from servelens_dashboard.staying import brought
@@ -37,7 +36,7 @@ def open_doors(http: FastAPI, desk: Desk, most_bytes: int) -> None:
             name, view = await desk.run(shelf.put, photo), parse_at(to)
             told = {"photo": name, "search": view.with_photo(name).search}
             told |= await desk.run(brought, desk, view, name)
-            return Response(json.dumps(told, cls=PlotlyJSONEncoder), media_type="application/json")
+            return Response(written(told), media_type="application/json")
         except (BadPhoto, BadAddress) as error:
             return JSONResponse({"error": tell(error).what}, 400)
 

@@ -105,10 +105,8 @@ def test_a_graph_is_made_by_plain_convolutions(uses: mock.Mock) -> None:
     assert uses.call_count > 0
 
 
-def test_weights_that_were_changed_are_used_as_they_are(uses: mock.Mock) -> None:
-    net = sized()
-    pack(net, EXAMPLE)
-    net.convolution.weight.mul_(-2)
+def assert_plain(net: Sized, uses: mock.Mock) -> None:
+    """It uses nothing packed, and answers as it does by itself."""
     uses.reset_mock()
     with Packs():
         answered = net(EXAMPLE)
@@ -116,32 +114,40 @@ def test_weights_that_were_changed_are_used_as_they_are(uses: mock.Mock) -> None
     assert torch.equal(answered, net(EXAMPLE))
 
 
-def test_a_copy_has_none(uses: mock.Mock) -> None:
+def test_weights_that_were_changed_are_used_as_they_are(uses: mock.Mock) -> None:
     net = sized()
     pack(net, EXAMPLE)
-    other = sized()
+    net.convolution.weight.mul_(-2)
+    assert_plain(net, uses)
+
+
+def test_a_copy_has_none(uses: mock.Mock) -> None:
+    net, other = sized(), sized()
+    pack(net, EXAMPLE)
     other.load_state_dict({name: -value for name, value in net.state_dict().items()})
-    uses.reset_mock()
-    with Packs():
-        answered = other(EXAMPLE)
-    assert uses.call_count == 0
-    assert torch.equal(answered, other(EXAMPLE))
+    assert_plain(other, uses)
 
 
 def test_a_torch_without_the_operators_computes_as_ever(uses: mock.Mock) -> None:
     net = sized()
     with mock.patch.object(Packed, "of", side_effect=AttributeError("no such operator")):
         pack(net, EXAMPLE)
-    with Packs():
-        assert torch.equal(net(EXAMPLE), net(EXAMPLE))
-    assert uses.call_count == 0
+    assert_plain(net, uses)
 
 
 def test_what_answers_otherwise_is_not_kept(uses: mock.Mock) -> None:
     net = sized()
     uses.side_effect = lambda packed, call: torch.conv2d(*call) * 1.001
     pack(net, EXAMPLE)
+    assert_plain(net, uses)
+
+
+def test_what_is_to_be_exact_uses_none(uses: mock.Mock) -> None:
+    net = sized()
+    pack(net, EXAMPLE)
     uses.reset_mock()
-    tape = record(net, Head("logits", 8), EXAMPLE)
+    tape = record(net, Head("logits", 8), EXAMPLE, exact=True)
     assert uses.call_count == 0
     assert torch.equal(tape.output, net(EXAMPLE))
+    record(net, Head("logits", 8), EXAMPLE)
+    assert uses.call_count == 1

@@ -7,8 +7,8 @@ from typing import Any
 
 from dash import Dash, Input, Output, State
 from dash.exceptions import PreventUpdate
-from plotly.utils import PlotlyJSONEncoder
 
+from servelens_dashboard.components.written import written
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.story import STEPS, stage_of
 from servelens_dashboard.url_state import BadAddress, parse
@@ -29,7 +29,7 @@ def register(app: Dash, desk: Desk) -> None:
     ) -> Any:
         """A strip that is there already is left alone: most addresses change nothing of it."""
         strip = await desk.drawn(lambda: _strip(desk, pathname, search, bool(closed)))
-        if json.loads(json.dumps(strip, cls=PlotlyJSONEncoder)) == shown:
+        if json.loads(written(strip)) == shown:
             raise PreventUpdate
         return strip
 
