@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -75,6 +76,22 @@ def test_an_unregistered_model_is_told_and_is_there_again(
     torchserve.register(passing)
     expect(sentence(page)).to_contain_text("of the evidence lies")
     torchserve.client.unregister("passing")
+
+
+def test_a_key_that_opens_nothing_is_told_and_a_new_one_taken(
+    unbroken: Page, torchserve: TorchServe
+) -> None:
+    """One that has run out is refused by the same words as one that was never given."""
+    file = torchserve.key_file
+    assert file is not None
+    keys = json.loads(file.read_text())
+    file.write_text(json.dumps({**keys, "inference": {**keys["inference"], "key": "runout1"}}))
+    explain(unbroken, "triangle")
+    told = unbroken.locator(".panel").get_by_role("alert")
+    expect(told).to_contain_text("Its keys have run out")
+    torchserve.client.renew_key("inference")
+    told.get_by_role("button", name="Retry").click()
+    expect(sentence(unbroken)).to_have_text(re.compile("^triangle"))
 
 
 def test_a_cancelled_occlusion_asks_for_no_more_and_goes_on_from_there(page: Page) -> None:

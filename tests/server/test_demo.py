@@ -1,4 +1,4 @@
-"""The README's first command, as a newcomer runs it, and scripts/smoke beside it."""
+"""The README's first command, as a newcomer runs it."""
 
 from __future__ import annotations
 
