@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 import re
@@ -12,18 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser_fixtures.pages import HEAT, explained, sentence
+from browser_fixtures.pages import HEAT, drop, explained, sentence
 from PIL import Image
 from playwright.sync_api import Browser, Page, Route, expect
 
 from servelens.local import Dashboard, TorchServe
 
-DROP = """([text, kind]) => {
-  const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-  const files = new DataTransfer();
-  files.items.add(new File([bytes], "photo", { type: kind }));
-  document.dispatchEvent(new DragEvent("drop", { dataTransfer: files, cancelable: true }));
-}"""
 # The colour bars of all panels end alike.
 ON_ONE_SCALE = """() => {
   const ends = [...document.querySelectorAll(".panel")].map((panel) =>
@@ -32,10 +25,6 @@ ON_ONE_SCALE = """() => {
 }"""
 # The page looks at the server so often.
 PULSE_MS = 3000
-
-
-def drop(page: Page, body: bytes, kind: str = "image/png") -> None:
-    page.evaluate(DROP, [base64.b64encode(body).decode("ascii"), kind])
 
 
 def test_the_first_visit_shows_a_photo_with_its_heat_and_a_sentence(page: Page) -> None:

@@ -7,9 +7,19 @@ import os
 import re
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from browser_fixtures.pages import sentence
+from browser_fixtures.pages import (
+    drop,
+    explained,
+    going_on_held,
+    never_seen,
+    sentence,
+    without_pulse,
+)
 from playwright.sync_api import Page, expect
 
 from servelens.local import Model, TorchServe
@@ -21,10 +31,18 @@ LONG_WORK_MS = 90_000
 
 
 @pytest.fixture
-def unbroken(page: Page) -> Iterator[Page]:
-    """A page that is the same one at the end: nobody has loaded it anew."""
+def unbroken(page: Page, root: Path) -> Iterator[Page]:
+    """A page that is the same one at the end: nobody has loaded it anew.
+
+    The dashboard remembers what it was answered, but nothing about this photo.
+    """
     page.goto("/")
-    expect(sentence(page)).to_contain_text("of the evidence lies")
+    explained(page)
+    drop(page, never_seen(root / "archives" / "demo" / "samples" / "disc-unmarked.png"))
+    expect(page).to_have_url(re.compile("photo="))
+    of_this_photo = f"a[href*='{parse_qs(urlsplit(page.url).query)['photo'][0]}']"
+    expect(page.locator(".predictions").locator(of_this_photo).first).to_be_visible()
+    explained(page)
     page.evaluate("window.sameAsBefore = true")
     yield page
     assert page.evaluate("window.sameAsBefore === true")
@@ -78,30 +96,40 @@ def test_an_unregistered_model_is_told_and_is_there_again(
     torchserve.client.unregister("passing")
 
 
-def test_a_key_that_opens_nothing_is_told_and_a_new_one_taken(
-    unbroken: Page, torchserve: TorchServe
-) -> None:
+@contextmanager
+def key_run_out(torchserve: TorchServe) -> Iterator[None]:
     """One that has run out is refused by the same words as one that was never given."""
     file = torchserve.key_file
     assert file is not None
     keys = json.loads(file.read_text())
     file.write_text(json.dumps({**keys, "inference": {**keys["inference"], "key": "runout1"}}))
-    explain(unbroken, "triangle")
+    try:
+        yield
+    finally:
+        torchserve.client.renew_key("inference")
+
+
+def test_a_key_that_opens_nothing_is_told_and_a_new_one_taken(
+    unbroken: Page, torchserve: TorchServe
+) -> None:
+    without_pulse(unbroken)
     told = unbroken.locator(".panel").get_by_role("alert")
-    expect(told).to_contain_text("Its keys have run out")
-    torchserve.client.renew_key("inference")
+    with key_run_out(torchserve):
+        explain(unbroken, "triangle")
+        expect(told).to_contain_text("Its keys have run out")
     told.get_by_role("button", name="Retry").click()
     expect(sentence(unbroken)).to_have_text(re.compile("^triangle"))
 
 
 def test_a_cancelled_occlusion_asks_for_no_more_and_goes_on_from_there(page: Page) -> None:
-    page.goto("/?method=occlusion~stride=1~window=8")
     panel = page.locator(".panel")
     bar = panel.get_by_role("progressbar")
-    expect(bar).to_be_visible()
-    expect(sentence(page)).to_be_visible()
-    panel.get_by_role("button", name="Cancel").click()
-    expect(panel).to_contain_text(re.compile(r"\d+ %, stopped"))
+    with going_on_held(page):
+        page.goto("/?method=occlusion~stride=1~window=8")
+        expect(sentence(page)).to_be_visible()
+        expect(bar).to_be_visible()
+        panel.get_by_role("button", name="Cancel").click()
+        expect(panel).to_contain_text(re.compile(r"\d+ %, stopped"))
     # What had been asked for when Cancel was clicked may come to its end, and a trust card is
     # offered once the map rests; then nothing is asked.
     expect(panel.get_by_role("button", name="Check this map")).to_be_visible()
@@ -116,11 +144,12 @@ def test_a_cancelled_occlusion_asks_for_no_more_and_goes_on_from_there(page: Pag
 
 
 def test_what_comes_as_a_whole_says_what_cancel_does(page: Page) -> None:
-    page.goto("/?method=var_grad~samples=200")
     panel = page.locator(".panel")
-    expect(panel).to_contain_text("Cancel ends the wait, not the worker's work.")
-    panel.get_by_role("button", name="Cancel").click()
-    expect(panel).to_contain_text("Not waited for. The worker finishes what it has begun")
+    with going_on_held(page):
+        page.goto("/?method=var_grad~samples=200")
+        expect(panel).to_contain_text("Cancel ends the wait, not the worker's work.")
+        panel.get_by_role("button", name="Cancel").click()
+        expect(panel).to_contain_text("Not waited for. The worker finishes what it has begun")
     asked = asked_from_now_on(page, "var_grad")
     page.wait_for_timeout(SETTLED_MS)
     assert not asked
