@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from servelens.protocol import ProblemError, did_you_mean, read_explain, shorten
-from servelens.protocol.request import KEY_BY_NAME
+from servelens.protocol.keys import KEY_BY_NAME
 
 Check = Callable[[Any], Any]
 

@@ -19,7 +19,7 @@ from tiny_net import TinyNet
 from servelens.client import NothingToShow, Result, Server, Version
 from servelens.engine.session import Session
 from servelens.protocol import to_wire
-from servelens.protocol.request import SORT_ORDERS
+from servelens.protocol.keys import SORT_ORDERS
 from servelens_dashboard import questions
 from servelens_dashboard.figures import field
 from servelens_dashboard.figures.look import LIGHT

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from servelens.protocol.request import KEY_BY_NAME
+from servelens.protocol.keys import KEY_BY_NAME
 from servelens.torchserve.sorting import ASKING, asks_lens
 
 PNG = b"\x89PNG\r\n\x1a\n explain activations"

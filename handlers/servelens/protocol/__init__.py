@@ -32,6 +32,7 @@ from servelens.protocol.inquiries import (
     RankRequest,
     WeightsRequest,
 )
+from servelens.protocol.keys import FILE_KEYS, IMAGE_FIELDS, KEYS
 from servelens.protocol.pictures import Drawing, picture_of_text
 from servelens.protocol.problem import (
     STATUS,
@@ -43,17 +44,13 @@ from servelens.protocol.problem import (
     shorten,
 )
 from servelens.protocol.request import (
-    FILE_KEYS,
-    IMAGE_FIELDS,
-    KEYS,
     ActivationsRequest,
     MethodRequest,
     Request,
     read_explain,
-    read_form_value,
-    read_json,
     read_request,
 )
+from servelens.protocol.texts import read_form_value, read_json
 from servelens.protocol.vocabulary import TargetValue
 
 VERSION = 1

@@ -6,8 +6,8 @@ import dataclasses
 from typing import Any, Dict, Mapping, Tuple, Union, get_args, get_origin, get_type_hints
 
 from servelens.protocol.document import Document, Tensor
+from servelens.protocol.keys import IMAGE_FIELDS, KEYS
 from servelens.protocol.problem import STATUS, Problem
-from servelens.protocol.request import IMAGE_FIELDS, KEYS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 PRIMITIVES: Mapping[Any, Dict[str, Any]] = {

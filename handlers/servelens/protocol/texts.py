@@ -1,0 +1,47 @@
+"""Values that come as text: JSON with bounds, and the fields of a form."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Union
+
+from servelens.protocol.keys import KEY_BY_NAME
+
+LONGEST_NUMBER = 20
+
+
+def read_form_value(name: str, text: str) -> Any:
+    """A form knows only text: read as JSON where it parses, else left as text."""
+    key = KEY_BY_NAME.get(name)
+    if name == "id":
+        return text
+    value = read_json_or_text(text)
+    if key is not None and key.comma_list and isinstance(value, str) and "," in value:
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def read_json(text: Union[str, bytes]) -> Any:
+    """The JSON value; raises ValueError with the reason where it is none."""
+    try:
+        return json.loads(text, parse_constant=_no_constant, parse_int=_bounded_int)
+    except RecursionError:
+        raise ValueError("it nests too deeply") from None
+
+
+def read_json_or_text(text: str) -> Any:
+    try:
+        return read_json(text)
+    except ValueError:
+        return text
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _bounded_int(digits: str) -> int:
+    """Python takes quadratic time over long digits; no key takes a number this long."""
+    if len(digits) > LONGEST_NUMBER:
+        raise ValueError("the number is too long")
+    return int(digits)
