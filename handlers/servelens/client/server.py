@@ -12,15 +12,15 @@ limits, for a server whose workers are past their retries answers nothing.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import requests
 
 from servelens.client import pages
-from servelens.client.errors import BadAnswer, Unreachable
-from servelens.client.keys import INFERENCE, MANAGEMENT, MASTER, Keys, keys_from_environment
+from servelens.client.errors import BadAnswer
+from servelens.client.keys import INFERENCE, Keys, keys_from_environment
+from servelens.client.managing import Managed
 from servelens.client.messages import (
     IMAGE_TYPE,
     address,
@@ -31,18 +31,13 @@ from servelens.client.messages import (
 )
 from servelens.client.photos import Photo, photo_bytes
 from servelens.client.reading import read
-from servelens.client.registered import Version, read_listing, read_versions
 from servelens.client.results import Result
-from servelens.client.transport import Transport
+from servelens.client.transport import ANSWER_S, CONNECT_S, Transport
 
-CONNECT_S = 10.0
-ANSWER_S = 120.0
-SETTLING_S = 1.0
-A_PAGE_OF_MODELS = 1000
 CAPABILITY_KEYS = {"model", "input", "labels", "layers", "methods", "limits"}
 
 
-class Server:
+class Server(Managed):
     """A running server; `url` is its inference address, `management` its management address.
 
     Without `keys` those of the environment are used, see `servelens.client.keys`. Threads may share
@@ -58,8 +53,9 @@ class Server:
         connect_s: float = CONNECT_S,
     ) -> None:
         self.url = url.rstrip("/")
-        self.management = None if management is None else management.rstrip("/")
-        self._transport = Transport(keys or keys_from_environment(), connect_s, timeout_s)
+        super().__init__(
+            management, Transport(keys or keys_from_environment(), connect_s, timeout_s)
+        )
 
     def __enter__(self) -> Server:
         return self
@@ -157,75 +153,6 @@ class Server:
             )
         return told
 
-    def models(self) -> list[str]:
-        """The names that are registered."""
-        names: list[str] = []
-        for page in self._model_pages():
-            if names and not set(page) - set(names):
-                raise BadAnswer("the server's list of models has no end")
-            names += page
-        return names
-
-    def describe(self, model: str, version: str | None = None) -> Version:
-        """The version that is asked where none is named, or another one."""
-        told = self._manage("GET", address("models", model, version))
-        return read_versions(told)[0]
-
-    def versions(self, model: str) -> tuple[Version, ...]:
-        return read_versions(self._manage("GET", address("models", model, "all")))
-
-    def register(
-        self,
-        archive: str,
-        name: str,
-        *,
-        workers: int = 1,
-        patience_s: float = ANSWER_S,
-        **more: Any,
-    ) -> None:
-        """Returns when the workers are ready. `more` are TorchServe's own words: `batch_size`,
-        `max_batch_delay`."""
-        # TorchServe 0.12 reads a JSON body as a batch delay of -10000 ms.
-        words = {"url": archive, "model_name": name, "initial_workers": workers, **more}
-        self._manage("POST", "/models", patience_s, **words, synchronous="true")
-        self._settle(name)
-
-    def scale(
-        self,
-        model: str,
-        workers: int,
-        patience_s: float = ANSWER_S,
-        *,
-        version: str | None = None,
-    ) -> None:
-        """Returns when there are so many workers, and they are ready."""
-        words = {"min_worker": workers, "max_worker": workers, "synchronous": "true"}
-        self._manage("PUT", address("models", model, version), patience_s, **words)
-        self._settle(model)
-
-    def set_default(self, model: str, version: str) -> None:
-        """The version that answers whoever names none."""
-        self._manage("PUT", f"{address('models', model, version)}/set-default")
-
-    def unregister(self, model: str, *, version: str | None = None) -> None:
-        """Of a model with several versions one is unregistered at a time, the default one last."""
-        self._manage("DELETE", address("models", model, version))
-
-    def _settle(self, model: str) -> None:
-        """TorchServe answers a moment before it calls its last worker ready. What is not ready then
-        has troubles of its own, of which `describe` tells."""
-        deadline = time.monotonic() + SETTLING_S
-        while time.monotonic() < deadline:
-            workers = [worker for version in self.versions(model) for worker in version.workers]
-            if all(worker.status == "READY" for worker in workers):
-                return
-            time.sleep(SETTLING_S / 50)
-
-    def renew_key(self, door: str) -> None:
-        """Has the server write a new key of `inference` or `management` into its key file; the old
-        one opens nothing from then on."""
-        self._transport.call(MASTER, "GET", f"{self._managed()}/token", params={"type": door})
-
     def _result(
         self,
         door: str,
@@ -251,25 +178,3 @@ class Server:
 
     def _post(self, path: str, **how: Any) -> requests.Response:
         return self._transport.call(INFERENCE, "POST", self.url + path, **how)
-
-    def _manage(
-        self, verb: str, path: str, patience_s: float | None = None, **parameters: Any
-    ) -> Any:
-        url = self._managed() + path
-        answer = self._transport.call(MANAGEMENT, verb, url, patience_s, params=parameters)
-        return read_plain(answer)
-
-    def _managed(self) -> str:
-        if self.management is None:
-            raise Unreachable("this needs the management address, and none was given")
-        return self.management
-
-    def _model_pages(self) -> Iterator[list[str]]:
-        next_page: dict[str, Any] = {}
-        while True:
-            listed = self._manage("GET", "/models", limit=A_PAGE_OF_MODELS, **next_page)
-            page = read_listing(listed)
-            yield [model.name for model in page.models]
-            if not page.next_page or not page.models:
-                return
-            next_page = {"next_page_token": page.next_page}

@@ -20,6 +20,8 @@ from servelens.client.errors import LensProblem, NotConnected, Refused, TooSlow,
 from servelens.client.keys import Keys
 from servelens.protocol import shorten
 
+CONNECT_S = 10.0
+ANSWER_S = 120.0
 WAITS_S = (0.1, 0.4)
 CONNECTIONS = 32
 # TorchServe's sentence for a model without workers, and for one whose queue is full.
