@@ -24,7 +24,7 @@ from tiny_net import TinyNet
 from torch import nn
 from torchvision.models import resnet18
 
-from servelens.engine import sampling, unrolling
+from servelens.engine import sampling, shooting, unrolling
 from servelens.engine.folder.card import InputSpec
 from servelens.engine.kit import Propagation
 from servelens.engine.session import Session, survey_model
@@ -334,7 +334,7 @@ def test_a_smaller_budget_draws_fewer_baselines_and_says_so() -> None:
 
 def test_the_time_limit_is_of_the_passes_and_not_of_unrolling(monkeypatch) -> None:
     session = open_session(seeded(TinyNet))
-    seconds, unroll, relevance = [0.0], unrolling.unroll, sampling.weights_of
+    seconds, unroll, relevance = [0.0], unrolling.unroll, shooting.weights_of
 
     def slow_unroll(*about: Any, for_lrp: bool) -> nn.Module:
         seconds[0] += 60
@@ -345,7 +345,7 @@ def test_the_time_limit_is_of_the_passes_and_not_of_unrolling(monkeypatch) -> No
         return relevance(*about)
 
     monkeypatch.setattr(unrolling, "unroll", slow_unroll)
-    monkeypatch.setattr(sampling, "weights_of", slow_pass)
+    monkeypatch.setattr(shooting, "weights_of", slow_pass)
     monkeypatch.setattr(sampling, "time", SimpleNamespace(perf_counter=lambda: seconds[0]))
     (found,) = document(session, explain="deep_lift", budget_ms=500).attributions
     assert found.problem is None

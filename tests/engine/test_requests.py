@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tiny_net import TinyNet
 
 from servelens.codec import pack_json, write_json
-from servelens.engine import desk
+from servelens.engine import explanations
 from servelens.engine.folder.card import OutputSpec
 from servelens.engine.jobs import MapAsk
 from servelens.protocol import Document, Problem, ProblemError
@@ -92,7 +92,7 @@ def test_what_the_model_does_not_have_is_named_with_its_place_and_what_there_is(
 def test_lists_that_multiply_are_refused_before_anything_is_worked_out(monkeypatch):
     """Asked of all methods and all targets together, these would be sixteen million maps."""
     made = []
-    monkeypatch.setattr(desk, "MapAsk", lambda *parts: made.append(1) or MapAsk(*parts))
+    monkeypatch.setattr(explanations, "MapAsk", lambda *parts: made.append(1) or MapAsk(*parts))
     found = problem(SESSION, PHOTO, explain=["saliency"] * 4096, target=[0] * 4096)
     assert len(made) == 2, "no third one is looked at"
     assert (found.type, found.where) == ("bad_value", "explain[1]")

@@ -18,7 +18,7 @@ from PIL import Image
 from tiny_net import TinyNet
 
 from servelens import codec
-from servelens.engine import desk
+from servelens.engine import explanations
 from servelens.engine.folder.card import InputSpec, LensSpec
 from servelens.engine.methods import METHODS
 from servelens.engine.trust import CHECKS
@@ -148,7 +148,7 @@ def test_completeness_is_the_part_that_is_missing() -> None:
 def test_what_a_map_misses_without_a_promise_is_not_held_against_it(monkeypatch) -> None:
     """Some methods tell by how much they fall short, and never said that they would not."""
     modest = replace(METHODS["integrated_gradients"], complete=False)
-    monkeypatch.setattr(desk, "METHODS", {**METHODS, modest.name: modest})
+    monkeypatch.setattr(explanations, "METHODS", {**METHODS, modest.name: modest})
     explain = {"method": modest.name, "steps": 3}
     (found,) = document(tiny(), explain=explain, trust=True).attributions
     assert found.convergence_delta is not None and found.trust.completeness is None

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Mapping, Optional, Tuple
 
 import numpy as np
 from torch import nn
 
 from servelens.engine.budget import Limits
 from servelens.engine.drawings import see_mask, see_segments
+from servelens.engine.explanations import Explanations
 from servelens.engine.features.channels import check_channels
 from servelens.engine.folder.card import InputSpec
 from servelens.engine.geometry import NO_PHOTO, View, view_photo
 from servelens.engine.inquiries import Inquiries
 from servelens.engine.jobs import ActivationAsk, Job, MapAsk
-from servelens.engine.kit import Method
 from servelens.engine.layers import Catalogue, LayerRef, bounded
-from servelens.engine.methods import METHODS
-from servelens.engine.targets import Classes, TargetRule
+from servelens.engine.targets import Classes
 from servelens.protocol import (
     ActivationsRequest,
     Drawing,
@@ -27,20 +26,16 @@ from servelens.protocol import (
     MethodRequest,
     Problem,
     Request,
-    did_you_mean,
     problem,
     shorten,
 )
 
-MOST_MAPS = 4096
 NOT_RENDERED = Problem(
     "unsupported",
     "a part's map is a share of a sum, of which no picture is made",
     hint="leave render out, and add the parts' maps up",
     where="render",
 )
-
-
 NOWHERE = (
     "the archive's own handler prepares photos for the model, and it could not be measured where "
     "in this photo it looks"
@@ -69,11 +64,9 @@ class Desk:
         self._see_photo = see or self._decode
         self._classes = classes
         self._catalogue = catalogue
-        self._default_layer: Optional[str] = capability["default_layer"]
         self._default_layers: Tuple[str, ...] = tuple(capability["default_layers"])
-        self._unsupported = {m["name"]: m["reason"] for m in capability["methods"]}
-        self._default_plan = default_plan
         self._limits = limits
+        self._explanations = Explanations(classes, catalogue, capability, default_plan, limits)
         self._inquiries = Inquiries(module, catalogue, classes, spec.size, limits)
 
     def prepare(self, row: int, request: Request) -> Job:
@@ -86,9 +79,7 @@ class Desk:
                 where="image",
             )
         rules = self._classes.rules(request.targets, "target")
-        plan = self._default_plan if request.explain is None else request.explain
-        in_parts = request.part is not None
-        maps = self._map_asks(plan, rules, in_parts)
+        maps = self._explanations.asks(request, rules)
         rankings = self._inquiries.rankings(request, rules)
         activations = self._activation_asks(request.activations)
         started = time.perf_counter()
@@ -121,52 +112,6 @@ class Desk:
     def _decode(self, photo: bytes, backdrop: bool) -> View:
         return view_photo(photo, self._spec, self._limits.pixels, backdrop=backdrop)
 
-    def _map_asks(
-        self, plan: Tuple[MethodRequest, ...], rules: Tuple[TargetRule, ...], in_parts: bool
-    ) -> List[MapAsk]:
-        """Two long lists, of methods and of targets, make of a short request the work of days."""
-        asks: List[MapAsk] = []
-        count = 0
-        for entry in plan:
-            for ask in self._asks(entry, rules, in_parts):
-                count += sum(rule.count for rule in ask.rules)
-                if count > MOST_MAPS:
-                    raise problem(
-                        "bad_value",
-                        f"the methods, layers and targets make more than {MOST_MAPS} maps",
-                        hint="ask for them in several requests",
-                        where=entry.where,
-                    )
-                asks.append(ask)
-        return asks
-
-    def _asks(
-        self, entry: MethodRequest, rules: Tuple[TargetRule, ...], in_parts: bool
-    ) -> List[MapAsk]:
-        method = METHODS.get(entry.method)
-        if method is None:
-            raise problem(
-                "unknown_method",
-                f"{shorten(entry.method)} is no method of this archive",
-                hint=did_you_mean(entry.method, METHODS),
-                where=f"{entry.where}.method",
-            )
-        params = method.read_params(entry.params, entry.where)
-        own = entry.targets
-        if own is not None:
-            rules = self._classes.rules(own, f"{entry.where}.target")
-        return [
-            MapAsk(
-                method,
-                params,
-                layer,
-                rules,
-                None if layer is None else self._catalogue.shape(layer),
-                self._why_not(method, layer, entry.where, in_parts),
-            )
-            for layer in self._method_layers(method, entry)
-        ]
-
     def _with_segments(self, ask: MapAsk, view: View) -> MapAsk:
         """What was drawn among the parameters, as the model sees it."""
         drawn = {
@@ -175,52 +120,6 @@ class Desk:
             if isinstance(value, Drawing)
         }
         return replace(ask, params={**ask.params, **drawn}) if drawn else ask
-
-    def _method_layers(self, method: Method, entry: MethodRequest) -> Sequence[Optional[LayerRef]]:
-        if method.scope == "input":
-            if entry.layers:
-                raise problem(
-                    "bad_value",
-                    f"{method.name} explains the input and takes no layer",
-                    where=f"{entry.where}.layer",
-                )
-            return (None,)
-        if entry.layers:
-            where = f"{entry.where}.layer" + ("s" if len(entry.layers) > 1 else "")
-            layers = self._catalogue.resolve_all(entry.layers, where)
-            return bounded(layers, self._limits.layers, where)
-        if self._default_layer is None:
-            return (None,)
-        return self._catalogue.resolve(self._default_layer, "default_layer")
-
-    def _why_not(
-        self, method: Method, layer: Optional[LayerRef], where: str, in_parts: bool
-    ) -> Optional[Problem]:
-        """Why a known method cannot work on this model, on this layer or in parts; None where it
-        can."""
-        reason = self._unsupported[method.name]
-        if reason is not None:
-            return Problem("unsupported", reason, where=where)
-        if in_parts and not method.comes_in_parts:
-            able = ", ".join(name for name, known in METHODS.items() if known.comes_in_parts)
-            return Problem(
-                "unsupported",
-                f"{method.name} does not come in parts",
-                hint=f"leave part out, or ask for one of {able}",
-                where=where,
-            )
-        if not method.needs_layer_map or layer is None:
-            return None
-        shape = self._catalogue.shape(layer)
-        if shape is not None and len(shape) == 3:
-            return None
-        gives = "no single tensor" if shape is None else f"{list(shape)}"
-        return Problem(
-            "unsupported",
-            f"{method.name} needs a layer of [channels, height, width]; {layer} gives {gives}",
-            hint=f"the default layer is {self._default_layer!r}",
-            where=f"{where}.layer",
-        )
 
     def _activation_asks(self, asked: Optional[ActivationsRequest]) -> Tuple[ActivationAsk, ...]:
         if asked is None:

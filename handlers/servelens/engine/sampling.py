@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import Any, Dict, Iterator, Mapping, Optional, Sequence, Tuple
+from typing import Dict, Iterator, Mapping, Optional, Sequence
 
 import torch
 
@@ -15,30 +15,16 @@ from servelens.engine.budget import Pace, check_time
 from servelens.engine.chunks import in_chunks
 from servelens.engine.faults import as_problem, contained
 from servelens.engine.findings import Event, Findings, Partial, Progress
-from servelens.engine.jobs import PLAIN, MapAsk, distinct
-from servelens.engine.kit import (
-    Ends,
-    Reads,
-    Samples,
-    Shot,
-    Source,
-    Tally,
-    UnrolledSamples,
-    UnrolledSeries,
-)
+from servelens.engine.jobs import MapAsk, distinct
+from servelens.engine.kit import Ends, Samples, Shot, Source, Tally
 from servelens.engine.model import Model
-from servelens.engine.relevance import weights_of
-from servelens.engine.tape import Gradients, Replaced, Tape, record
-from servelens.engine.targets import Chosen
-from servelens.engine.units import cut_off, not_given
-from servelens.engine.walks import Walk, lead_of, propagations_of, reads_of, share_of, walks_of
+from servelens.engine.shooting import Key, Shooter, Shots
+from servelens.engine.units import not_given
+from servelens.engine.walks import Walk, lead_of, propagations_of, share_of, walks_of
 from servelens.protocol import Problem
 
 # A stream shows a map that is not finished yet this often.
 PARTIAL_S = 0.5
-
-# One of a row's asks, and one of its targets.
-Key = Tuple[int, Chosen]
 
 
 def run_series(model: Model, found: Findings, image: torch.Tensor, pace: Pace) -> Iterator[Event]:
@@ -72,11 +58,10 @@ class _Walker:
         asks: Mapping[int, MapAsk],
     ) -> None:
         self._model = model
-        self._module = model.explaining([ask.layer for ask in asks.values() if ask.layer])
         self._found = found
         self._walk = walk
         self._asks = asks
-        self._reads = reads_of(asks)
+        self._shooter = Shooter(model, found, walk, asks)
         self.methods = ", ".join(distinct(ask.method.name for ask in asks.values()))
         self._source = Source(
             input=image,
@@ -97,10 +82,9 @@ class _Walker:
         shown = time.perf_counter()
         share = share_of(self._walk.count(self._source.input.shape), self._found.job.request.part)
         if lead := lead_of(share, self._asks):
-            shots = self._shoot(samples, lead)
-            for key in self._open:
-                if key in shots and self._asks[key[0]].method.looks_back:
-                    self._tallies[key].follow(shots[key])
+            for key, shot in self._shoot(samples, lead).items():
+                if isinstance(shot, Shot) and self._asks[key[0]].method.looks_back:
+                    self._tallies[key].follow(shot)
         chunks = in_chunks(share, pace, self._model.device, partial(self._shoot, samples))
         for _, shots in chunks:
             self._add(shots)
@@ -148,110 +132,24 @@ class _Walker:
         if samples.baseline is None:
             return None
         layer = self._walk.layer
-        tape = self._record_one(samples.baseline, () if layer is None else (layer,))
+        tape = self._shooter.one(samples.baseline, () if layer is None else (layer,))
         start = None if layer is None else tape.activation(layer)
         if start is not None:
             samples.start = start[0]
-            tape = self._record_one(self._source.input, replaced=self._in_layer(start))
+            tape = self._shooter.one(self._source.input, replaced=self._shooter.in_layer(start))
         return self._model.classes.logits(tape.output)[0]
 
-    def _record_one(self, image: torch.Tensor, *about: Any, **more: Any) -> Tape:
-        self._found.forwards += 1
-        return record(self._module, self._model.head, image[None], *about, **more)
+    def _shoot(self, samples: Samples, indices: Sequence[int]) -> Shots:
+        return self._shooter.chunk(samples, tuple(self._open), indices)
 
-    def _shoot(self, samples: Samples, indices: Sequence[int]) -> Dict[Key, Shot]:
-        """One chunk forward, and back once for each target."""
-        if isinstance(samples, UnrolledSamples):
-            return self._propagate(samples, indices)
-        inputs = samples.inputs(indices)
-        replaced = self._in_layer(samples.layer_values(indices))
-        run = inputs[:1] if self._runs_once(samples, inputs, replaced) else inputs
-        tape = record(
-            self._module,
-            self._model.head,
-            run,
-            distinct(self._asks[i].layer for i, _ in self._open if self._asks[i].layer),
-            gradients=bool(self._reads & PLAIN),
-            of_input=bool(self._reads & Reads.INPUT_GRADIENT),
-            replaced=replaced,
-        )
-        self._found.forwards += len(indices)
-        logits = self._model.classes.logits(tape.output)
-        shots: Dict[Key, Shot] = {}
-        targets = distinct(chosen for _, chosen in self._open)
-        for chosen in targets:
-            gradients = self._gradients(tape, chosen, keep_graph=chosen != targets[-1])
-            scores = chosen.score(logits).detach()
-            for key in [key for key in self._open if key[1] == chosen]:
-                shots[key] = Shot(indices, inputs, scores, **self._read(key, tape, gradients))
-        return shots
-
-    def _propagate(self, samples: UnrolledSamples, indices: Sequence[int]) -> Dict[Key, Shot]:
-        """One chunk through the model unrolled, anew for each target."""
-        series, classes = self._walk.series, self._model.classes
-        assert isinstance(series, UnrolledSeries)
-        unrolled = self._model.unrolled.by(series.propagation)
-        forwards, backwards = series.each
-        inputs = samples.inputs(indices)
-        shots: Dict[Key, Shot] = {}
-        for target in distinct(chosen for _, chosen in self._open):
-            found = samples.relevance(unrolled, indices, weights_of([target], classes))
-            self._found.forwards += forwards * len(indices)
-            self._found.backwards += backwards * len(indices)
-            for key in [key for key in self._open if key[1] == target]:
-                shots[key] = Shot(indices, inputs, found.scores, relevance=found.values)
-        return shots
-
-    def _runs_once(
-        self, samples: Samples, inputs: torch.Tensor, replaced: Optional[Replaced]
-    ) -> bool:
-        """Whether what lies before the layer does not differ from image to image."""
-        if replaced is None or not samples.one_input:
-            return False
-        model = self._model
-        return model.prefixes.run_once(self._module, model.head, inputs[:1], replaced)
-
-    def _in_layer(self, values: Optional[torch.Tensor]) -> Optional[Replaced]:
-        layer = self._walk.layer
-        if values is None or layer is None:
-            return None
-        return Replaced(layer.module, self._found.calls[layer], values)
-
-    def _gradients(self, tape: Tape, chosen: Chosen, *, keep_graph: bool) -> Optional[Gradients]:
-        if not self._reads & PLAIN:
-            return None
-        self._found.backwards += len(tape.input)
-        asks = [self._asks[index] for index, other in self._open if other == chosen]
-        return tape.gradients(
-            lambda output: chosen.score(self._model.classes.logits(output)).sum(),
-            distinct(a.layer for a in asks if a.method.reads_each & Reads.LAYER_GRADIENT),
-            of_input=bool(self._reads & Reads.INPUT_GRADIENT),
-            keep_graph=keep_graph,
-        )
-
-    def _read(
-        self, key: Key, tape: Tape, gradients: Optional[Gradients]
-    ) -> Dict[str, Optional[torch.Tensor]]:
-        """What the key's method reads of each image; where something is not there, it ends here."""
-        ask = self._asks[key[0]]
-        reads, layer = ask.method.reads_each, ask.layer
-        found: Dict[str, Optional[torch.Tensor]] = {}
-        if gradients is not None and reads & Reads.INPUT_GRADIENT:
-            found["input_gradient"] = gradients.input
-        if gradients is not None and layer and reads & Reads.LAYER_GRADIENT:
-            found["layer_gradient"] = gradients.layers[layer]
-        if layer and reads & Reads.ACTIVATION:
-            found["activation"] = tape.activation(layer)
-        missing = [name for name, tensor in found.items() if tensor is None]
-        if missing:
-            self._drop(key, cut_off("the input" if missing[0] == "input_gradient" else str(layer)))
-        return {name: None if t is None else t.detach() for name, t in found.items()}
-
-    def _add(self, shots: Mapping[Key, Shot]) -> None:
+    def _add(self, shots: Shots) -> None:
         """What one method cannot make of it is no trouble of the others'."""
-        for key in [key for key in self._open if key in shots]:
+        for key, shot in shots.items():
+            if isinstance(shot, Problem):
+                self._drop(key, shot)
+                continue
             with contained(f"{self._name(key)} failed on this image") as failure:
-                self._tallies[key].add(shots[key])
+                self._tallies[key].add(shot)
             if failure.problem is not None:
                 self._drop(key, failure.problem)
 
