@@ -68,8 +68,7 @@ class Scene:
 def set_scene(view: View, lens: Lens) -> Scene:
     """Raises what `troubles` can tell."""
     overview = lens.overview()
-    version = overview.find(view.model)
-    capability = lens.capability(version)
+    version, capability = _speaker(view, overview, lens)
     models = view.models or (Named(version.name),)
     if view.page == COMPARE and not view.models:
         models = with_others(models[0], overview)
@@ -84,6 +83,20 @@ def set_scene(view: View, lens: Lens) -> Scene:
         version,
         capability,
     )
+
+
+def _speaker(view: View, overview: Overview, lens: Lens) -> tuple[Version, Mapping[str, Any]]:
+    """Who says what the page may ask: of several that are compared the first that can, for why
+    another cannot is told in its own panel."""
+    may_speak = view.models if view.page == COMPARE and view.models else (view.model,)
+    troubles: list[Exception] = []
+    for named in may_speak:
+        try:
+            version = overview.find(named)
+            return version, lens.capability(version)
+        except EXPECTED as error:
+            troubles.append(error)
+    raise troubles[0]
 
 
 def with_others(model: Named, overview: Overview) -> tuple[Named, ...]:
