@@ -74,6 +74,7 @@ class Field:
 NAME, ARCHITECTURE, CHANNELS, LABELS = (
     "name", "model.architecture", "input.channels", "output.labels",
 )  # fmt: skip
+SCALE = "One number a channel; where none stand, ImageNet's"
 # Of an archive that has no lens: whether it gets one.
 LENS, BESIDE, AS_IT_IS = "lens", "beside its handler", "none"
 FIELDS = (
@@ -82,8 +83,8 @@ FIELDS = (
     Field("input.size", "Pixels", "As 224, or 224 x 320: height x width", _size_text, _size),
     Field("input.resize", "Shorter side before the crop", "0 takes the whole photo", read=_number),
     Field(CHANNELS, "Channels", "3 for colour, 1 for grey", read=_number),
-    Field("input.mean", "Mean", "One number a channel", _numbers_text, _numbers),
-    Field("input.std", "Standard deviation", "One number a channel", _numbers_text, _numbers),
+    Field("input.mean", "Mean", SCALE, _numbers_text, _numbers),
+    Field("input.std", "Standard deviation", SCALE, _numbers_text, _numbers),
     Field(LABELS, "Names of the classes", "", _lines_text, _lines),
 )
 
