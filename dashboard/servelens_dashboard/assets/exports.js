@@ -33,7 +33,8 @@
   async function shoot(graph) {
     const behind = await backdrop(graph);
     const images = graph.layout.images.filter((image) => !behind || image.name !== "photo");
-    const figure = { data: graph.data, layout: { ...graph.layout, images } };
+    const bare = { data: graph.data, layout: { ...graph.layout, images } };
+    const figure = window.servelens.looks.worn(bare);
     const size = { width: graph.clientWidth, height: graph.clientHeight };
     const source = await window.Plotly.toImage(figure, { format: "png", scale: SHARPER, ...size });
     const heading = graph.closest("section, .stage").querySelector("h2, h3");

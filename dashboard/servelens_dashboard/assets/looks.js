@@ -80,6 +80,14 @@
     resting = setTimeout(settle, AT_REST_MS);
   }
 
+  // A figure as the page shows it now, whether or not the controls have come to rest.
+  function worn(figure) {
+    return usual ? window.servelens.heat.apply(figure, known, chosen()) : figure;
+  }
+
+  window.servelens = window.servelens || {};
+  window.servelens.looks = { worn };
+
   document.addEventListener("input", (event) => {
     if (usual && Object.hasOwn(WRITTEN, event.target.id)) choose();
   });
