@@ -19,7 +19,8 @@ from servelens import codec
 from servelens.local import TorchServe
 
 SAMPLE = "disc-marked.png"
-MANY_MASKS = 5000
+MANY_MASKS = 3000
+LONG_WORK_MS = 90_000
 
 
 @pytest.fixture
@@ -85,6 +86,7 @@ def test_what_came_in_parts_is_saved_as_a_whole(
     """Of so many masks that no machine has them in the second and a half in which a page takes the
     whole at once, rounded for the way."""
     page.goto(f"/?method=rise~samples={MANY_MASKS}")
+    expect(page.locator(".saving")).to_be_visible(timeout=LONG_WORK_MS)
     saved = codec.read_npz(save(page, "npz", tmp_path).read_bytes())
     (entry,) = saved["answer"]["attributions"]
     method = [{"method": "rise", "samples": MANY_MASKS}]
