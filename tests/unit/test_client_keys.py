@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from servelens.client import KeyFile, NoKey, NoKeys, Tokens, keys_from_environment
+from servelens.client.keys import HALF_WRITTEN_S
 
 
 def key_file(folder: Path, **keys: object) -> Path:
@@ -21,6 +22,23 @@ def test_a_rotated_key_is_read_anew_at_every_call(tmp_path: Path) -> None:
     assert keys.headers("inference") == {"Authorization": "Bearer old"}
     key_file(tmp_path, inference="new")
     assert keys.headers("inference") == {"Authorization": "Bearer new"}
+
+
+@pytest.mark.parametrize("half", ["", '{"inference": {"key": "ne'])
+def test_a_key_file_that_is_just_being_written_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, half: str
+) -> None:
+    path = key_file(tmp_path, inference="old")
+    path.write_text(half)
+    waited: list[float] = []
+
+    def finish(seconds: float) -> None:
+        waited.append(seconds)
+        key_file(tmp_path, inference="new")
+
+    monkeypatch.setattr("servelens.client.keys.time.sleep", finish)
+    assert KeyFile(path).headers("inference") == {"Authorization": "Bearer new"}
+    assert waited == [HALF_WRITTEN_S]
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from servelens.client.errors import NoKey
 
@@ -27,6 +28,8 @@ KEY_VARIABLES = {
     INFERENCE: "SERVELENS_INFERENCE_KEY",
     MANAGEMENT: "SERVELENS_MANAGEMENT_KEY",
 }
+# The server empties the file before it writes it anew, and has written it long before this is over.
+HALF_WRITTEN_S = 0.05
 
 
 class Keys(Protocol):
@@ -42,7 +45,7 @@ class KeyFile:
 
     def headers(self, door: str) -> dict[str, str]:
         try:
-            key = json.loads(self.path.read_text(encoding="utf-8"))[door]["key"]
+            key = self._entry(door)["key"]
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise NoKey(
                 f"there is no {door} key in {self.path}: {error!r}; name the key_file.json in the "
@@ -54,10 +57,20 @@ class KeyFile:
         """By the file's own word. The key then opens nothing, so that a new one takes from nobody;
         see `Server.renew_key`."""
         try:
-            until = json.loads(self.path.read_text(encoding="utf-8"))[door]["expiration time"]
+            until = self._entry(door)["expiration time"]
             return datetime.fromisoformat(until) <= datetime.now(UTC)
         except (OSError, ValueError, KeyError, TypeError):
             return False
+
+    def _entry(self, door: str) -> Any:
+        try:
+            return self._read()[door]
+        except ValueError:
+            time.sleep(HALF_WRITTEN_S)
+            return self._read()[door]
+
+    def _read(self) -> Any:
+        return json.loads(self.path.read_text(encoding="utf-8"))
 
 
 class Tokens:
