@@ -10,13 +10,19 @@ import pytest
 
 from servelens.client import Prediction, Version, Worker
 from servelens_dashboard.figures.look import LIGHT
-from servelens_dashboard.lens import Overview
-from servelens_dashboard.scene import compare_request, scene_of, set_scene, with_others
+from servelens_dashboard.lens import NoModel, Overview
+from servelens_dashboard.scene import (
+    compare_request,
+    each_scene,
+    scene_of,
+    set_scene,
+    with_others,
+)
 from servelens_dashboard.url_state import MOST_MODELS, Named, View, parse_at
 from servelens_dashboard.views import compare
 from servelens_dashboard.views.shell import page_links
 
-CAPABILITY = {
+CAPABILITY: dict[str, Any] = {
     "labels": ["disc", "ring"],
     "default_layers": ["one", "two", "one"],
     "default_layer": "two",
@@ -35,9 +41,15 @@ def lens_with(*names: str, asleep: tuple[str, ...] = ()) -> Any:
     versions = {
         name: (version(name, "UNLOADING" if name in asleep else "READY"),) for name in names
     }
+
+    def capability(version: Version) -> dict[str, Any]:
+        if not version.is_ready:
+            raise NoModel(f"{version.name!r} has no worker")
+        return CAPABILITY
+
     return SimpleNamespace(
         overview=lambda: Overview(versions),
-        capability=lambda version: CAPABILITY,
+        capability=capability,
         shelf=SimpleNamespace(samples={"p" * 32: SimpleNamespace(title="a photo")}),
     )
 
@@ -96,6 +108,33 @@ def test_each_model_is_asked_for_layers_of_its_own_and_once() -> None:
     assert (names(scene.view), scene.view.layer) == (["b"], "two")
     asked = compare_request(scene)
     assert asked == {"activations": {"layers": ["one", "two"], "maps": False}, "top_k": 2}
+
+
+@pytest.mark.parametrize(
+    ("unable", "left"), [("a", ["b", "c"]), ("c", ["a", "b"])], ids=("the first", "the last")
+)
+@pytest.mark.parametrize("why", ["unknown", "asleep"])
+def test_of_several_models_the_first_that_can_speaks_for_the_page(
+    unable: str, left: list[str], why: str
+) -> None:
+    lens = lens_with(*left) if why == "unknown" else lens_with("a", "b", "c", asleep=(unable,))
+    scene = set_scene(parse_at("/compare?model=a&model=b&model=c"), lens)
+    assert scene.version.name == left[0]
+    assert names(scene.view) == ["a", "b", "c"]
+    each = each_scene(scene.view, lens)
+    assert [name for name, found in each.items() if isinstance(found, NoModel)] == [unable]
+
+
+def test_where_none_of_several_models_can_speak_the_first_ones_reason_is_told() -> None:
+    lens = lens_with("c", asleep=("c",))
+    with pytest.raises(NoModel, match="'a'"):
+        set_scene(parse_at("/compare?model=a&model=c"), lens)
+
+
+def test_where_one_model_is_explained_no_other_speaks_for_it() -> None:
+    for page in ("/", "/explore"):
+        with pytest.raises(NoModel, match="'a'"):
+            set_scene(parse_at(f"{page}?model=a&model=b"), lens_with("b"))
 
 
 def test_what_has_come_is_drawn_and_what_has_not_is_named() -> None:

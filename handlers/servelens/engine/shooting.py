@@ -66,9 +66,9 @@ class Shooter:
         logits = self._model.classes.logits(tape.output)
         shots: Shots = {}
         by_target = _by_target(keys)
+        last = next(reversed(by_target), None)
         for chosen, of_target in by_target.items():
-            is_last = chosen == list(by_target)[-1]
-            gradients = self._gradients(tape, chosen, of_target, keep_graph=not is_last)
+            gradients = self._gradients(tape, chosen, of_target, keep_graph=chosen != last)
             scores = chosen.score(logits).detach()
             for key in of_target:
                 read = self._read(key, tape, gradients)
