@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from dash import html
+
 from servelens_dashboard.components.notice import notice
 from servelens_dashboard.lens import Lens
 from servelens_dashboard.settings import Settings
@@ -33,7 +35,7 @@ class Desk:
     async def run(self, work: Callable[..., T], *given: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.threads, work, *given)
 
-    async def drawn(self, draw: Callable[[], Any], retry: Any = None) -> Any:
+    async def drawn(self, draw: Callable[[], Any], retry: html.Button | None = None) -> Any:
         """What `draw` makes, or the sentence that says why it cannot."""
         try:
             return await self.run(draw)

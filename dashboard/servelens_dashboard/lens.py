@@ -172,9 +172,9 @@ class Lens:
     def _describe(self, version: Version) -> Mapping[str, Any]:
         try:
             told = self.server.capability(version.name, version=version.version)
-        except LensProblem:
-            raise
         except (BadAnswer, Refused) as error:
+            if isinstance(error, LensProblem) or (isinstance(error, Refused) and error.is_of_a_key):
+                raise
             raise NoLens(
                 f"{version.name} {version.version} cannot be looked into: its archive was not "
                 f"built by ServeLens ({error}). {GIVE_IT_ONE}"

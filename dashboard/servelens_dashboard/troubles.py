@@ -59,7 +59,7 @@ def _advice(error: Exception) -> str:
         return "Its worker may be busy with other work, or stuck. Retry, or see the page Models."
     if isinstance(error, LensProblem):
         return ""
-    if isinstance(error, Refused) and "token" in error.reason.lower():
+    if isinstance(error, Refused) and error.is_of_a_key:
         return f"Its keys have run out, or are another server's. {KEYS}"
     if isinstance(error, Refused) and error.status == NO_WORKER:
         return "The model's worker is starting, ended, or its queue is full; see the page Models."

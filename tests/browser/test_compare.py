@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from browser_fixtures.pages import asked_from_now_on
 from playwright.sync_api import Page, expect
 
 BAR = ".infolayer .colorbar text"
@@ -23,8 +24,7 @@ def test_a_slow_comparison_is_seen_to_go_on_and_is_stopped_model_by_model(page: 
     expect(second.get_by_role("progressbar")).not_to_have_attribute("value", so_far or "")
     second.get_by_role("button", name="Cancel").click()
     expect(second).to_contain_text("%, stopped")
-    asked: list[str] = []
-    page.on("request", lambda r: asked.append(r.url) if "rise" in (r.post_data or "") else None)
+    asked = asked_from_now_on(page, "rise")
     page.wait_for_timeout(2000)
     assert not asked
     expect(page.locator("#compare-predictions")).to_contain_text("Both models say disc.")

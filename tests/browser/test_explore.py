@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browser_fixtures.pages import asked_from_now_on
 from playwright.sync_api import Locator, Page, expect
 
 from servelens.local import TorchServe
@@ -162,8 +163,7 @@ def test_the_way_through_the_network_is_played_without_asking(page: Page) -> Non
             words, { subtree: true, characterData: true, childList: true });
         }"""
     )
-    asked: list[str] = []
-    page.on("request", lambda r: asked.append(r.post_data or "") if "_dash-update" in r.url else 0)
+    asked = asked_from_now_on(page)
     last = heat.get_attribute("href")
     play = page.locator("#journey-play")
     play.click()
@@ -223,8 +223,7 @@ def test_from_channel_to_channel_the_atlas_is_marked_and_not_sent_again(page: Pa
     expect(page.locator("#channel-head .after")).to_be_visible()
     first, colours = page.evaluate(marked), heat.get_attribute("href")
     assert len(first) == 1
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.post_data or ""))
+    asked = asked_from_now_on(page)
     page.keyboard.press("ArrowRight")
     expect(page.locator("#channel-head h2")).not_to_contain_text("Channel 3")
     page.wait_for_function(f"([first]) => {marked}[0].x0 !== first.x0", arg=first)

@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser_fixtures.pages import HEAT, save
+from browser_fixtures.pages import HEAT, LONG_WORK_MS, save
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from servelens import codec
+from servelens.client import Attribution
 from servelens.local import TorchServe
 
 SAMPLE = "disc-marked.png"
 MANY_MASKS = 3000
-LONG_WORK_MS = 90_000
 
 
 @pytest.fixture
@@ -86,16 +86,36 @@ def test_what_came_in_parts_is_saved_as_a_whole(
     """Of so many masks that no machine has them in the second and a half in which a page takes the
     whole at once, rounded for the way."""
     page.goto(f"/?method=rise~samples={MANY_MASKS}")
-    expect(page.locator(".saving")).to_be_visible(timeout=LONG_WORK_MS)
-    saved = codec.read_npz(save(page, "npz", tmp_path).read_bytes())
+    saved = saved_at_last(page, tmp_path)
     (entry,) = saved["answer"]["attributions"]
-    method = [{"method": "rise", "samples": MANY_MASKS}]
-    (whole,) = torchserve.client.explain(
-        "shapes-clean", photo, method, dtype="float32"
-    ).attributions
+    whole = explained_whole(torchserve, photo, {"method": "rise", "samples": MANY_MASKS})
     numbers = whole.to_numpy()
     np.testing.assert_allclose(entry["map"], numbers, atol=2e-5 * np.abs(numbers).max())
     assert "part" not in saved["asked"]
+
+
+def test_what_a_saved_map_misses_is_what_the_whole_misses(
+    page: Page, torchserve: TorchServe, tmp_path: Path, photo: bytes
+) -> None:
+    """By a rule that misses much; only a quick machine has it at once."""
+    page.goto("/?method=integrated_gradients~quadrature=riemann_right~steps=1000")
+    (entry,) = saved_at_last(page, tmp_path)["answer"]["attributions"]
+    method = {"method": "integrated_gradients", "quadrature": "riemann_right", "steps": 1000}
+    misses = explained_whole(torchserve, photo, method).convergence_delta
+    assert entry["convergence_delta"] == pytest.approx(misses, abs=1e-3)
+
+
+def saved_at_last(page: Page, folder: Path) -> dict[str, Any]:
+    expect(page.locator(".saving")).to_be_visible(timeout=LONG_WORK_MS)
+    saved: dict[str, Any] = codec.read_npz(save(page, "npz", folder).read_bytes())
+    return saved
+
+
+def explained_whole(torchserve: TorchServe, photo: bytes, method: dict[str, Any]) -> Attribution:
+    (whole,) = torchserve.client.explain(
+        "shapes-clean", photo, [method], dtype="float32"
+    ).attributions
+    return whole
 
 
 def test_a_files_trust_card_is_the_one_that_was_asked_for(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser_fixtures.pages import HEAT, drop, explained, sentence
+from browser_fixtures.pages import HEAT, asked_from_now_on, drop, explained, sentence
 from PIL import Image
 from playwright.sync_api import Browser, Page, Route, expect
 
@@ -111,8 +111,7 @@ def test_methods_stand_beside_each_other_with_a_form_each(page: Page) -> None:
 def test_looks_change_without_a_round_trip(page: Page) -> None:
     page.goto("/")
     explained(page)
-    asked: list[str] = []
-    page.on("request", lambda r: asked.append(r.post_data or "") if "_dash-update" in r.url else 0)
+    asked = asked_from_now_on(page)
     heat = page.locator(HEAT).first
     before = heat.get_attribute("href")
     slider = page.get_by_role("slider", name="Opacity")
@@ -154,8 +153,7 @@ def test_a_dropped_image_is_explained_and_its_link_shows_it_to_others(
     with Image.open(root / "archives" / "demo" / "samples" / "ring.png") as sample:
         own = io.BytesIO()
         sample.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(own, "PNG")
-    asked: list[str] = []
-    page.on("request", lambda r: asked.append(r.post_data or "") if "_dash-update" in r.url else 0)
+    asked = asked_from_now_on(page)
     drop(page, own.getvalue())
     expect(page).to_have_url(re.compile("photo=[0-9a-f]{32}"))
     expect(sentence(page)).to_contain_text(re.compile("^ring, "))
@@ -207,9 +205,7 @@ def test_slow_work_shows_its_progress_and_can_be_stopped(page: Page) -> None:
     explained(page)
     panel.get_by_role("button", name="Cancel").click()
     expect(panel).to_contain_text("%, stopped")
-    expect(panel.get_by_role("button", name="Check this map")).to_be_visible()
-    asked: list[str] = []
-    page.on("request", lambda r: asked.append(r.url) if "rise" in (r.post_data or "") else None)
+    asked = asked_from_now_on(page, "rise")
     page.wait_for_timeout(2000)
     assert not asked
     done = panel.get_by_role("progressbar").get_attribute("value")

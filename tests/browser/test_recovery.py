@@ -13,6 +13,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from browser_fixtures.pages import (
+    LONG_WORK_MS,
+    asked_from_now_on,
     drop,
     explained,
     going_on_held,
@@ -27,7 +29,12 @@ from servelens.local import Model, TorchServe
 SETTLED_MS = 2000
 # A worker that was killed is started anew after a pause, and loads its model.
 NEW_WORKER_MS = 90_000
-LONG_WORK_MS = 90_000
+
+
+@pytest.fixture
+def pulseless(page: Page) -> None:
+    """From its first moment: a change of the server, noticed late, would draw the page anew."""
+    without_pulse(page)
 
 
 @pytest.fixture
@@ -50,12 +57,6 @@ def unbroken(page: Page, root: Path) -> Iterator[Page]:
 
 def explain(page: Page, label: str) -> None:
     page.locator(".predictions").get_by_role("link", name=label, exact=True).click()
-
-
-def asked_from_now_on(page: Page, method: str) -> list[str]:
-    asked: list[str] = []
-    page.on("request", lambda r: asked.append(r.url) if method in (r.post_data or "") else None)
-    return asked
 
 
 def test_a_killed_worker_is_recovered_from(unbroken: Page, torchserve: TorchServe) -> None:
@@ -109,16 +110,39 @@ def key_run_out(torchserve: TorchServe) -> Iterator[None]:
         torchserve.client.renew_key("inference")
 
 
+@pytest.mark.usefixtures("pulseless")
 def test_a_key_that_opens_nothing_is_told_and_a_new_one_taken(
     unbroken: Page, torchserve: TorchServe
 ) -> None:
-    without_pulse(unbroken)
     told = unbroken.locator(".panel").get_by_role("alert")
+    # The last that is asked for about the photo is the trust card, which could be refused as well.
+    expect(unbroken.locator(".judgement")).to_be_visible()
     with key_run_out(torchserve):
         explain(unbroken, "triangle")
         expect(told).to_contain_text("Its keys have run out")
     told.get_by_role("button", name="Retry").click()
     expect(sentence(unbroken)).to_have_text(re.compile("^triangle"))
+    predictions = unbroken.locator("#predictions")
+    predictions.get_by_role("alert").get_by_role("button", name="Retry").click()
+    expect(predictions.get_by_role("link", name="disc", exact=True)).to_be_visible()
+    expect(sentence(unbroken)).to_have_text(re.compile("^triangle"))
+
+
+@pytest.mark.usefixtures("pulseless")
+def test_one_retry_is_for_all_of_a_page_that_has_failed(
+    page: Page, torchserve: TorchServe, root: Path
+) -> None:
+    page.goto("/explore")
+    expect(page.locator("#atlas .layer-subplot image").first).to_be_attached()
+    told = page.get_by_role("alert")
+    with key_run_out(torchserve):
+        drop(page, never_seen(root / "archives" / "demo" / "samples" / "ring.png"))
+        for part in ("predictions", "atlas", "statistics", "journey"):
+            expect(page.locator(f"#{part}").get_by_role("alert")).to_be_visible()
+    told.first.get_by_role("button", name="Retry").click()
+    expect(told).to_have_count(0)
+    expect(page.locator("#atlas .layer-subplot image").first).to_be_attached()
+    expect(page.locator("#predictions")).to_contain_text("ring")
 
 
 def test_a_cancelled_occlusion_asks_for_no_more_and_goes_on_from_there(page: Page) -> None:
@@ -130,16 +154,15 @@ def test_a_cancelled_occlusion_asks_for_no_more_and_goes_on_from_there(page: Pag
         expect(bar).to_be_visible()
         panel.get_by_role("button", name="Cancel").click()
         expect(panel).to_contain_text(re.compile(r"\d+ %, stopped"))
-    # What had been asked for when Cancel was clicked may come to its end, and a trust card is
-    # offered once the map rests; then nothing is asked.
-    expect(panel.get_by_role("button", name="Check this map")).to_be_visible()
     asked = asked_from_now_on(page, "occlusion")
     page.wait_for_timeout(SETTLED_MS)
     assert not asked
     assert panel.locator(".saving").count() == 0
+    assert panel.get_by_role("button", name="Check this map").count() == 0
     panel.get_by_role("button", name="Go on").click()
     expect(panel.locator(".saving")).to_be_visible(timeout=LONG_WORK_MS)
     expect(bar).to_have_count(0)
+    expect(panel.get_by_role("button", name="Check this map")).to_be_visible()
     assert asked
 
 

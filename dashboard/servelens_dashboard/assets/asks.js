@@ -17,9 +17,10 @@
       );
     },
 
-    // What is wanted beside something else, once that is there.
-    follow(_, wanted, known) {
-      return news(wanted, known);
+    // What is wanted beside a map, once all of that map is there.
+    follow(whole, wanted, known) {
+      const isThere = whole && whole[1] === wanted.href;
+      return isThere ? news(wanted, known) : window.dash_clientside.no_update;
     },
   };
 })();

@@ -14,6 +14,7 @@ from dash.exceptions import PreventUpdate
 
 from servelens.client import Result
 from servelens_dashboard.callbacks.panels import subject
+from servelens_dashboard.components.notice import retry_all
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.figures.look import THEMES, Theme
 from servelens_dashboard.lens import Lens
@@ -48,7 +49,7 @@ def register(app: Dash, desk: Desk) -> None:
             raise PreventUpdate
         view = parse_at(ask["href"])
         has_told = dict(zip(map(str, view.models), told, strict=True))
-        drawn = await desk.drawn(lambda: _told(lens, view, has_told, THEMES[theme]))
+        drawn = await desk.drawn(lambda: _told(lens, view, has_told, THEMES[theme]), retry_all())
         return drawn if isinstance(drawn, tuple) else (drawn, [])
 
     @app.callback(

@@ -6,6 +6,7 @@ from typing import Any
 
 from dash import Dash, Input, Output
 
+from servelens_dashboard.components.notice import retry_all
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.lens import Lens
 from servelens_dashboard.parts import predicted
@@ -16,7 +17,7 @@ from servelens_dashboard.views import explain
 def register(app: Dash, desk: Desk) -> None:
     @app.callback(Output("predictions", "children"), Input("predictions-ask", "data"))
     async def show_predictions(ask: dict[str, str]) -> Any:
-        return await desk.drawn(lambda: _predictions(desk.lens, ask["href"]))
+        return await desk.drawn(lambda: _predictions(desk.lens, ask["href"]), retry_all())
 
 
 def _predictions(lens: Lens, href: str) -> Any:

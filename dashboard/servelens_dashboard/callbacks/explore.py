@@ -9,6 +9,7 @@ from dash import ClientsideFunction, Dash, Input, Output, State
 from dash.exceptions import PreventUpdate
 
 from servelens_dashboard import questions
+from servelens_dashboard.components.notice import retry_all
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.figures.look import THEMES, Theme
 from servelens_dashboard.questions import Ask
@@ -62,7 +63,7 @@ def register(app: Dash, desk: Desk) -> None:
         """With the channel that is looked at now; another is marked in the browser."""
         if theme not in THEMES:
             raise PreventUpdate
-        return await desk.drawn(lambda: _part(desk, whole["href"], _atlas, THEMES[theme]))
+        return await _part(desk, whole["href"], _atlas, THEMES[theme])
 
     app.clientside_callback(
         ClientsideFunction("atlas", "mark"),
@@ -85,12 +86,15 @@ def _wire(app: Dash, desk: Desk, asked: str, part: str, draw: Draw) -> None:
     async def show(ask: dict[str, str], theme: str | None) -> Any:
         if theme not in THEMES:
             raise PreventUpdate
-        return await desk.drawn(lambda: _part(desk, ask["href"], draw, THEMES[theme]))
+        return await _part(desk, ask["href"], draw, THEMES[theme])
 
 
-def _part(desk: Desk, href: str, draw: Draw, theme: Theme) -> Any:
-    scene = scene_at(href, desk.lens)
-    return draw(scene, questions.about(scene, desk.lens), theme)
+async def _part(desk: Desk, href: str, draw: Draw, theme: Theme) -> Any:
+    def drawn() -> Any:
+        scene = scene_at(href, desk.lens)
+        return draw(scene, questions.about(scene, desk.lens), theme)
+
+    return await desk.drawn(drawn, retry_all())
 
 
 def _atlas(scene: Scene, ask: Ask, theme: Theme) -> Any:

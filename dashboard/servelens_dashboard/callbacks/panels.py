@@ -13,6 +13,7 @@ from dash import MATCH, Dash, Input, Output, State, ctx, no_update
 from dash.exceptions import PreventUpdate
 
 from servelens.client import Result
+from servelens_dashboard.components.notice import retry_this
 from servelens_dashboard.components.saving import saving
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.figures.look import THEMES
@@ -64,7 +65,8 @@ def register(app: Dash, desk: Desk) -> None:
             raise PreventUpdate
         is_stopped = touched == CANCEL or (go_on == 0 and touched != ASK)
         panel = Panel(where["panel"], touched, is_stopped, THEMES[theme], _origin(here))
-        return await desk.drawn(lambda: _panel(desk, ask["href"], panel), panel.id(RETRY))
+        retry = retry_this(panel.id(RETRY))
+        return await desk.drawn(lambda: _panel(desk, ask["href"], panel), retry)
 
 
 def subject(lens: Lens, view: View, name: str) -> tuple[Scene, Entry]:

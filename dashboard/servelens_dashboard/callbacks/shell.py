@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from dash import Dash, Input, Output, State, ctx, html, no_update, set_props
 from dash.exceptions import PreventUpdate
 
-from servelens_dashboard.components.notice import notice
+from servelens_dashboard.components.notice import notice, retry_all
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.lens import Lens
 from servelens_dashboard.scene import set_scene
@@ -29,6 +29,7 @@ def register(app: Dash, desk: Desk) -> None:
         Input("url", "pathname"),
         Input("url", "search"),
         Input("pulse", "data"),
+        Input("again", "data"),
         State("permalink", "href", allow_optional=True),
         State("predictions-ask", "data", allow_optional=True),
     )
@@ -36,15 +37,18 @@ def register(app: Dash, desk: Desk) -> None:
         pathname: str,
         search: str,
         pulse: str,
+        again: int | None,
         permalink: str | None,
         shown: dict[str, str] | None,
     ) -> Any:
-        if list(ctx.triggered_prop_ids.values()) == ["pulse"]:
-            if pathname == MODELS_PATH:
+        touched = list(ctx.triggered_prop_ids.values())
+        if touched in (["pulse"], ["again"]):
+            if pathname == MODELS_PATH and touched == ["pulse"]:
                 raise PreventUpdate  # its table looks by itself, and what was told there stays
             # What a page has chosen by itself stays, even if the model has lost its workers.
             address = urlsplit(permalink or f"{pathname}{search}")
             pathname, search = address.path, address.query
+        pulse = f"{pulse} {again}" if again else pulse
         if staying := await desk.run(_staying, desk.lens, pathname, search, pulse, shown):
             links, news = staying
             for name, properties in news:
@@ -92,4 +96,5 @@ def _page(desk: Desk, pathname: str, search: str, pulse: str) -> tuple[Any, Any]
         trouble = tell(error)
     except Exception as error:
         trouble = unexpected(error)
-    return html.Div(notice(trouble), className="stage alone"), page_links(view, overview)
+    told = html.Div(notice(trouble, retry_all()), className="stage alone")
+    return told, page_links(view, overview)

@@ -1,18 +1,23 @@
-"""A panel's trust card, asked for after its map: at once where that is cheap, else on a click."""
+"""A panel's trust card, asked for after its map: at once where that is cheap, else on a click.
+
+There is none for a part of a map, and none where there is no map, which says why itself."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from dash import MATCH, ClientsideFunction, Dash, Input, Output, State
 from dash.exceptions import PreventUpdate
 
+from servelens_dashboard.components.notice import retry_all
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.figures.look import THEMES, Theme
 from servelens_dashboard.lens import Lens
 from servelens_dashboard.scene import scene_at, trust_request
 from servelens_dashboard.url_state import parse_entry
 from servelens_dashboard.views import trust
+from servelens_dashboard.views.panel import WHOLE
 
 
 def register(app: Dash, desk: Desk) -> None:
@@ -22,7 +27,7 @@ def register(app: Dash, desk: Desk) -> None:
     app.clientside_callback(
         ClientsideFunction("asks", "follow"),
         Output(of_panel(trust.ASK), "data"),
-        Input(of_panel("body"), "children"),
+        Input(of_panel(WHOLE), "data", allow_optional=True),
         State(of_panel(trust.WANTED), "data"),
         State(of_panel(trust.ASK), "data"),
         prevent_initial_call=True,
@@ -44,7 +49,8 @@ def register(app: Dash, desk: Desk) -> None:
         name = where["panel"]
         if not ask["cheap"] and not clicks:
             return trust.offer(name)
-        return await desk.drawn(lambda: _card(desk.lens, ask["href"], name, THEMES[theme]))
+        card = partial(_card, desk.lens, ask["href"], name, THEMES[theme])
+        return await desk.drawn(card, retry_all())
 
 
 def _card(lens: Lens, href: str, name: str, theme: Theme) -> Any:

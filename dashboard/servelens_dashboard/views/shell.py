@@ -42,6 +42,7 @@ def shell() -> dmc.MantineProvider:
             dcc.Location(id="url", refresh="callback-nav"),
             dcc.Interval(id="tick", interval=PULSE_MS),
             dcc.Store(id="pulse"),
+            dcc.Store(id="again"),
             dcc.Store(id="theme"),
             dcc.Store(id="story-closed", storage_type="local"),
             html.A("Skip to the page", href="#page", className="skip"),

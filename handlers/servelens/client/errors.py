@@ -47,6 +47,11 @@ class Refused(ClientError):
         self.reason = reason
         super().__init__(f"the server refused ({status}): {reason}")
 
+    @property
+    def is_of_a_key(self) -> bool:
+        """TorchServe gives no status of its own to a key that is wrong or has run out."""
+        return "token authorization" in self.reason.lower()
+
 
 class LensProblem(Refused):
     def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
