@@ -15,6 +15,7 @@ import torch
 
 from servelens.client import Server
 from servelens.local import Model, TorchServe
+from servelens.local.cores import THREADS, cores
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,10 +37,6 @@ class Setting:
 
     def seconds(self, count: float) -> float:
         return max(4.0, count * self.scale)
-
-    def share(self, workers: int) -> int:
-        """Threads of each, so that together they take the machine's cores."""
-        return max(1, len(os.sched_getaffinity(0)) // workers)
 
     @property
     def store(self) -> Path:
@@ -78,8 +75,8 @@ class Setting:
     def serving(
         self, *models: Model, settings: Mapping[str, str] | None = None, threads: int | None = None
     ) -> Iterator[tuple[TorchServe, Server]]:
-        """With so many threads a worker, if not with torch's own number."""
-        environ = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
+        """With so many threads a worker, if not with one for each core."""
+        environ = {THREADS: str(threads or cores())}
         config = ROOT / "config.properties"
         with TorchServe(
             self.store, models, config=config, settings=settings, environ=environ

@@ -21,6 +21,7 @@ import requests
 from PIL import Image
 
 from servelens.local import Model, Ports, TorchServe
+from servelens.local.cores import THREADS, threads_each
 from servelens.local.ports import LOOPBACK
 
 ECHO = """
@@ -252,6 +253,20 @@ def test_other_ports_are_tried_when_a_free_one_was_taken_meanwhile(
         with TorchServe(store, config=root / "config.properties") as server:
             assert server.client.models() == []
     assert server.ports == tries[1]
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(None, threads_each(2)), ("7", 7)])
+def test_workers_share_the_cores_unless_they_are_told_otherwise(
+    root: Path, store: Path, monkeypatch: pytest.MonkeyPatch, ours: str | None, theirs: int
+) -> None:
+    monkeypatch.delenv(THREADS, raising=False)
+    if ours is not None:
+        monkeypatch.setenv(THREADS, ours)
+    model = Model("echo.mar", "echo", workers=2)
+    with TorchServe(store, [model], config=root / "config.properties") as server:
+        workers = server.client.describe("echo").workers
+        told = [psutil.Process(worker.pid).environ().get(THREADS) for worker in workers]
+    assert told == [str(theirs)] * 2
 
 
 @pytest.fixture(scope="module")

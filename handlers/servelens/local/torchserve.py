@@ -8,6 +8,7 @@ Example::
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
@@ -19,6 +20,7 @@ from types import TracebackType
 from servelens.client import KeyFile, NoKeys, Refused, Server, Unreachable
 from servelens.client.blame import worker_error
 from servelens.client.keys import INFERENCE
+from servelens.local.cores import share
 from servelens.local.errors import ModelFailed, ServerDied, StoreMissing
 from servelens.local.front_end import FrontEnd
 from servelens.local.model import Model
@@ -35,7 +37,7 @@ class TorchServe:
     ``config`` is the base of the settings, the repository's config.properties; ``ports``,
     ``tokens`` and ``settings`` override it. ``work`` gets the server's keys, logs and settings, and
     stays; absent, they go with the server. ``environ`` is added to our environment for the server
-    and its workers. ``client`` asks the server.
+    and its workers, which share the cores unless it says otherwise. ``client`` asks the server.
     """
 
     def __init__(
@@ -58,7 +60,8 @@ class TorchServe:
         self._tokens = tokens
         self._work = work
         self._wished_ports = ports or Ports()
-        self._environ = dict(environ or {})
+        workers = sum(model.workers or 1 for model in models)
+        self._environ = {**share(workers, os.environ), **(environ or {})}
         self._settings = {
             **read_properties(config),
             **(settings or {}),

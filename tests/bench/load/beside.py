@@ -18,6 +18,7 @@ from tests.bench.setting import Setting
 from tests.bench.table import Row
 
 from servelens.local import Model, TorchServe
+from servelens.local.cores import threads_each
 
 PREDICTING, EXPLAINING = 2, 2
 WINDOW_S = 20
@@ -54,7 +55,7 @@ def run(
     shared: Sequence[Ask],
 ) -> list[Row]:
     """`apart` are explanations for the registration of their own, `shared` for the other."""
-    threads = setting.share(2)
+    threads = threads_each(2)
     seconds = setting.seconds(WINDOW_S)
     with setting.serving(predicting, explaining, threads=threads) as (running, _):
         in_own = _compare(running, predictions, apart, setting.pairs(APART_PAIRS), seconds)

@@ -13,6 +13,7 @@ from tests.bench.setting import Setting
 from tests.bench.table import Row
 
 from servelens.local import Model, TorchServe
+from servelens.local.cores import threads_each
 
 WORKERS = (1, 2)
 CLIENTS = (8, 32)
@@ -39,7 +40,7 @@ def run(setting: Setting, archive: str, name: str, asks: Mapping[str, Sequence[A
     rows = []
     for workers in WORKERS:
         model = Model(archive, name, workers=workers)
-        with setting.serving(model, threads=setting.share(workers)) as (running, _):
+        with setting.serving(model, threads=threads_each(workers)) as (running, _):
             for clients in CLIENTS:
                 rows += _rows(_found(running, name, asks, clients, setting.seconds(SECONDS)))
     return rows

@@ -10,6 +10,7 @@ from tests.bench.setting import Setting
 from tests.bench.table import Row
 
 from servelens.local import Model
+from servelens.local.cores import threads_each
 
 ROOM = 4
 CLIENTS = 32
@@ -19,7 +20,7 @@ SECONDS = 30
 def run(setting: Setting, archive: str, name: str, asks: Mapping[str, Sequence[Ask]]) -> list[Row]:
     valid = {kind: asks[kind] for kind in (PREDICTION, EXPLANATION)}
     small = {"job_queue_size": str(ROOM)}
-    model, threads = Model(archive, name, workers=1), setting.share(1)
+    model, threads = Model(archive, name, workers=1), threads_each(1)
     with setting.serving(model, settings=small, threads=threads) as (running, _):
         crowd = [mixed(valid, seed) for seed in range(CLIENTS)]
         tally = press(running, crowd, setting.seconds(SECONDS))
