@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from servelens.engine.capability import USUAL_PLANS
+from servelens.protocol import to_wire
+from servelens.protocol.capability import Judged, PlanEvidence
 from servelens_archives.examples import Examples
 
 MOST_LIKE_UNTRAINED = 0.5
@@ -32,21 +34,6 @@ Card = Mapping[str, float | None]
 
 
 @dataclass(frozen=True)
-class Judged:
-    """Means over the photos of one method's cards; None where no photo gave the number."""
-
-    method: str
-    score: float | None
-    deletion_gain: float | None
-    insertion_gain: float | None
-    pointing: float | None
-    mass: float | None
-    stability: float | None
-    sanity: float | None
-    out: str | None
-
-
-@dataclass(frozen=True)
 class Choice:
     """The best first; `chosen` is None where all are out."""
 
@@ -56,15 +43,18 @@ class Choice:
 
     def as_evidence(self, examples: Examples) -> dict[str, Any]:
         """What the archive keeps of it."""
-        return {
-            "chosen": self.chosen,
-            "why": self.why,
-            "rule": RULE,
-            "photos": len(examples.used),
-            "photos_found": examples.found,
-            "masks": examples.masks,
-            "methods": [asdict(judged) for judged in self.judged],
-        }
+        evidence: dict[str, Any] = to_wire(
+            PlanEvidence(
+                chosen=self.chosen,
+                why=self.why,
+                rule=RULE,
+                photos=len(examples.used),
+                photos_found=examples.found,
+                masks=examples.masks,
+                methods=self.judged,
+            )
+        )
+        return evidence
 
 
 def choose(cards: Mapping[str, Sequence[Card]]) -> Choice:

@@ -6,19 +6,34 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from servelens.engine.methods import METHODS
 from servelens.engine.trust import CHECKS
 from servelens.protocol import KEYS, STATUS
-from servelens.protocol.schema import document_schema, problem_schema, request_schema
+from servelens.protocol.capability import Capability
+from servelens.protocol.schema import (
+    capability_schema,
+    document_schema,
+    problem_schema,
+    request_schema,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMAS = ROOT / "docs" / "schemas"
+WORDS: Mapping[Any, str] = {
+    str: "string",
+    int: "integer",
+    float: "number",
+    bool: "boolean",
+    type(None): "null",
+    Any: "anything",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,6 +60,7 @@ def wanted() -> dict[Path, str]:
         "request": request_schema(),
         "document": document_schema(),
         "problem": problem_schema(),
+        "capability": capability_schema(),
     }
     files = {SCHEMAS / f"{name}.json": _json(schema) for name, schema in schemas.items()}
     tables = {
@@ -52,6 +68,7 @@ def wanted() -> dict[Path, str]:
         "keys": key_table(),
         "problems": problem_table(),
         "trust": trust_table(),
+        "capability": capability_table(),
     }
     for path in (ROOT / "README.md", ROOT / "docs" / "protocol.md"):
         files[path] = _with_tables(_read(path), tables)
@@ -104,6 +121,38 @@ def trust_table() -> str:
             for number in check.numbers
         ),
     )
+
+
+def capability_table() -> str:
+    return _table(("at", "keys", "what they say"), _parts(Capability, ""))
+
+
+def _parts(kind: Any, at: str) -> Iterator[Sequence[str]]:
+    """A row for the keys of one object, then those for the objects in it."""
+    hints = get_type_hints(kind)
+    names = [field.name for field in dataclasses.fields(kind)]
+    keys = ", ".join(f"`{name}` {_words(hints[name])}" for name in names)
+    yield f"`{at}`" if at else "the document", keys, " ".join(kind.__doc__.split())
+    for name in names:
+        for inner, many in _objects_in(hints[name]):
+            yield from _parts(inner, f"{at}.{name}".lstrip(".") + "[]" * many)
+
+
+def _objects_in(hint: Any, many: bool = False) -> Iterator[tuple[Any, bool]]:
+    """The declared objects that a value may be, or be a list of."""
+    if dataclasses.is_dataclass(hint):
+        yield hint, many
+    for argument in get_args(hint):
+        yield from _objects_in(argument, many or get_origin(hint) is tuple)
+
+
+def _words(hint: Any) -> str:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Union:
+        return " or ".join(map(_words, arguments))
+    if origin is tuple:
+        return f"[{', '.join('…' if one is ... else _words(one) for one in arguments)}]"
+    return WORDS.get(hint, "{…}")
 
 
 def problem_table() -> str:

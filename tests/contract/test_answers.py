@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
 from PIL import Image
 from worker_fixtures.front_end import REST, Call, FrontEnd, as_json, describe, form, grpc, load, raw
 from worker_fixtures.photos import BAD_CALLS, PHOTO, PHOTO64, as_base64, mask, png, with_mask
 
 from servelens import codec
+from servelens.protocol.schema import capability_schema
 
 EXPLAIN = {"explain": "True"}
 NPZ = {"accept": "application/x-npz"}
@@ -140,6 +142,7 @@ def test_the_capability_document_is_the_same_by_both_doors(front_end: FrontEnd) 
     by_key = front_end.ask(form(describe="true")).json
     by_grpc = front_end.ask(grpc(describe=b"true")).json
     assert by_management == by_key == by_grpc
+    Draft202012Validator(capability_schema()).validate(by_key)
     assert by_management["labels"][0] == "disc"
     assert by_management["limits"]["response_bytes"] == 6_000_000
 

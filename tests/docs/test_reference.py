@@ -32,7 +32,7 @@ def test_a_drifted_file_would_be_noticed(tmp_path: Path, monkeypatch: pytest.Mon
     assert "`grad_cam`" in (tmp_path / "README.md").read_text()
 
 
-@pytest.mark.parametrize("name", ["request", "document", "problem"])
+@pytest.mark.parametrize("name", ["request", "document", "problem", "capability"])
 def test_the_schemas_are_valid_json_schema(root: Path, name: str) -> None:
     schema = json.loads((root / "docs" / "schemas" / f"{name}.json").read_text())
     Draft202012Validator.check_schema(schema)

@@ -22,6 +22,7 @@ from engine_fixtures.sessions import (
     seeded,
     session_of,
 )
+from jsonschema import Draft202012Validator
 from PIL import Image
 from tiny_net import TinyNet
 
@@ -31,6 +32,7 @@ from servelens.engine.geometry import to_input, view_photo
 from servelens.engine.prepared import Prepared
 from servelens.engine.session import Session
 from servelens.protocol import ProblemError
+from servelens.protocol.schema import capability_schema
 
 NORMED = InputSpec(size=(32, 32), resize=36)
 CPU = torch.device("cpu")
@@ -108,6 +110,7 @@ def test_drawings_and_pictures_lie_where_the_model_looks(given: Session, decodin
 
 
 def test_the_card_says_what_was_measured(given: Session) -> None:
+    Draft202012Validator(capability_schema()).validate(given.describe())
     told = given.describe()["input"]
     assert (told["size"], told["channels"], told["prepared"]) == ([32, 32], 3, True)
     assert told["mean"] == pytest.approx(NORMED.mean, abs=1e-6)

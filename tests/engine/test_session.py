@@ -14,7 +14,15 @@ import torch
 from engine_fixtures.oracles import model_input
 from engine_fixtures.photos import photo
 from engine_fixtures.sessions import SMALL, card, document, open_session, request, seeded
-from odd_nets import BatchStatisticsNet, InPlaceNet, PooledNet, TellingNet
+from jsonschema import Draft202012Validator, ValidationError
+from odd_nets import (
+    BatchStatisticsNet,
+    InPlaceNet,
+    LinearNet,
+    PooledNet,
+    SigmoidModuleNet,
+    TellingNet,
+)
 from tiny_net import TinyNet
 
 from servelens.engine import budget, plan
@@ -23,10 +31,12 @@ from servelens.engine.folder.loading import ModelLoadError, write_weights
 from servelens.engine.methods import METHODS
 from servelens.engine.session import Session, survey_model
 from servelens.protocol import Document, InputRef, Problem
+from servelens.protocol.schema import capability_schema
 
 LABELS = ("ant", "bee", "cat", "dog", "emu", "fox")
 PHOTO = photo(seed=6)
 SESSION = open_session(seeded(TinyNet), output=OutputSpec(LABELS))
+CAPABILITIES = Draft202012Validator(capability_schema())
 
 
 # Kinds of answer.
@@ -147,6 +157,7 @@ def test_a_scripted_model_is_explained_on_its_input_alone():
         )
     expected = document(open_session(seeded(PooledNet)), PHOTO, explain="saliency")
     answer = document(session, PHOTO, explain=["saliency", "grad_cam"], activations=True)
+    CAPABILITIES.validate(session.describe())
     saliency, cam = answer.attributions
     np.testing.assert_allclose(saliency.map, expected.attributions[0].map, rtol=1e-5)
     assert cam.map is None and "TorchScript" in cam.problem.message
@@ -156,31 +167,35 @@ def test_a_scripted_model_is_explained_on_its_input_alone():
 # What it says of itself.
 
 
-def test_the_capability_document_has_what_the_protocol_says():
+@pytest.mark.parametrize("kind", [LinearNet, PooledNet, SigmoidModuleNet, InPlaceNet, TellingNet])
+def test_the_capability_document_of_any_model_is_as_the_schema_says(kind):
+    CAPABILITIES.validate(open_session(seeded(kind)).describe())
+
+
+def test_the_capability_document_says_what_fits_together():
     told = SESSION.describe()
+    CAPABILITIES.validate(told)
     assert told["lens"] == 1
-    assert set(told["model"]) >= {"name", "architecture", "parameters", "digest"}
-    assert set(told["input"]) >= {"size", "channels", "mean", "std", "resize", "crop"}
     assert told["labels"] == list(LABELS)
-    for layer in told["layers"]:
-        assert set(layer) >= {
-            "name", "type", "stage", "calls", "shape", "stride", "kernel", "parameters",
-            "receptive_field",
-        }  # fmt: skip
     assert {method["name"] for method in told["methods"]} == set(METHODS)
-    for method in told["methods"]:
-        assert set(method) >= {
-            "name", "title", "family", "signed", "scope", "params", "supported", "reason",
-            "relative_cost", "paper",
-        }  # fmt: skip
-        for param in method["params"]:
-            assert set(param) >= {"name", "type", "default", "min", "max", "choices", "help"}
-    assert set(told["limits"]) == {"pixels", "steps", "layers", "response_bytes", "budget_ms"}
-    assert set(told["versions"]) == {"python", "torch", "captum", "servelens"}
     names = {layer["name"] for layer in told["layers"]}
     assert told["default_layer"] in names and set(told["default_layers"]) <= names
     assert {end.partition("#")[0] for edge in told["edges"] for end in edge} <= names
     json.dumps(told, allow_nan=False)
+
+
+@pytest.mark.parametrize("part", ["", "model", "input", "layers", "methods", "limits", "versions"])
+def test_the_schema_notices_what_it_does_not_declare(part):
+    told = SESSION.describe()
+    found = told[part] if part else told
+    (found[0] if isinstance(found, list) else found)["undeclared"] = None
+    with pytest.raises(ValidationError, match="undeclared"):
+        CAPABILITIES.validate(told)
+
+
+def test_a_layer_that_is_overwritten_later_is_told():
+    layers = open_session(seeded(InPlaceNet)).describe()["layers"]
+    assert {layer["name"] for layer in layers if layer["in_place"]} == {"first", "norm"}
 
 
 def test_the_digest_is_told_where_answers_tell_it_too():

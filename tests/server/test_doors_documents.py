@@ -173,6 +173,7 @@ def test_the_capability_document_needs_no_image_and_has_two_doors(lens: Lens) ->
         timeout=PATIENCE_S,
     ).json()
     assert by_key == by_json
+    lens.check("capability", by_key)
     # TorchServe writes what it was given anew, and leaves out the keys whose value is null.
     assert without_nulls(by_key) == listed[0]["customizedMetadata"]
     assert by_key["labels"] == list(LABELS)

@@ -252,6 +252,7 @@ def test_activations_are_the_models_own(lens: Lens) -> None:
 def test_what_may_be_asked_is_described(lens: Lens, name: str, store: Path) -> None:
     new = old_and_new(name)[1]
     described = lens.ask(form(describe=True), new).json()
+    lens.check("capability", described)
     assert described["input"]["prepared"] is True
     methods = {entry["name"]: entry for entry in described["methods"]}
     assert all(methods[name]["supported"] for name in ("saliency", "occlusion", "rise", "lime"))

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from servelens_archives.choosing import Judged, choose
+from servelens.protocol.capability import Judged
+from servelens_archives.choosing import choose
 
 
 def card(deletion: float = 0.3, insertion: float = 0.3, **numbers: float) -> dict[str, float]:

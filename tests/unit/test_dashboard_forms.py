@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from servelens.engine.methods import METHODS
+from servelens.protocol import to_wire
 from servelens_dashboard.components.fields import (
     DRAWING,
     LAYER,
@@ -30,7 +31,7 @@ def declared(name: str) -> dict[str, Any]:
         "title": method.title,
         "scope": method.scope,
         "summary": method.summary,
-        "params": [param.describe() for param in method.params],
+        "params": [to_wire(param.describe()) for param in method.params],
     }
 
 

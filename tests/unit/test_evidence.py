@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 from grey_recipe import make_recipe
+from jsonschema import Draft202012Validator
 from PIL import Image
 
 from servelens.engine.folder.card import Card
 from servelens.engine.folder.digest import folder_digest
 from servelens.engine.session import Session
 from servelens.protocol import Document, read_request
+from servelens.protocol.schema import capability_schema
 from servelens_archives.build import main
 from servelens_archives.builder import build
 from servelens_archives.errors import BuildError
@@ -84,6 +86,7 @@ def described(folder: Path) -> dict[str, Any]:
 def test_the_evidence_is_what_a_caller_of_the_archive_finds_by_the_stated_rule(
     folder: Path, photos: Path
 ) -> None:
+    Draft202012Validator(capability_schema()).validate(described(folder))
     evidence = described(folder)["default_plan_evidence"]
     session = Session.load(folder)
     recorded = {one["method"]: one for one in evidence["methods"]}

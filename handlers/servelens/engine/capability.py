@@ -18,7 +18,19 @@ from servelens.engine.targets import Classes
 from servelens.engine.thrift import BACKWARD
 from servelens.engine.trust import CHECKS
 from servelens.engine.unrolling import captum_is_there
-from servelens.protocol import VERSION
+from servelens.protocol import VERSION, TheoreticalField, to_wire
+from servelens.protocol.capability import (
+    InputFacts,
+    Judged,
+    LayerFacts,
+    LimitFacts,
+    MethodFacts,
+    ModelFacts,
+    OutputFacts,
+    PlanEvidence,
+    Surveyed,
+    VersionFacts,
+)
 
 # For each way of propagating relevance why the model does not allow it, or None.
 Unrolls = Mapping[Propagation, Optional[str]]
@@ -31,32 +43,30 @@ def describe(
     """What the model is and what may be asked of it; digest and limits are the worker's to add."""
     default_layer = card.lens.default_layer or survey.default_layer
     methods = [_method(method, card, survey, default_layer, unrolls) for method in METHODS.values()]
-    return {
-        "lens": VERSION,
-        "model": {
-            "name": card.name,
-            "title": card.title or card.name,
-            "version": card.version,
-            "architecture": card.model.architecture or card.model.class_name,
-            "parameters": parameters,
-        },
-        "input": _input(card.input),
-        "output": {
-            "head": survey.head.kind,
-            "classes": survey.head.classes,
-            "activation": classes.activation,
-        },
-        "labels": list(classes.labels),
-        "layers": [_layer(layer, _stage_of(layer.name, card, survey)) for layer in survey.layers],
-        "edges": [list(edge) for edge in survey.edges],
-        "default_layer": default_layer,
-        "default_layers": list(card.lens.default_layers or survey.default_layers),
-        "default_plan": list(card.lens.default_plan or _default_plan(methods)),
-        "default_plan_evidence": dict(card.lens.evidence) or None,
-        "warnings": list(survey.warnings),
-        "trust": [check.describe() for check in CHECKS],
-        "methods": methods,
-    }
+    surveyed = Surveyed(
+        lens=VERSION,
+        model=ModelFacts(
+            name=card.name,
+            title=card.title or card.name,
+            version=card.version,
+            architecture=card.model.architecture or card.model.class_name,
+            parameters=parameters,
+        ),
+        input=_input(card.input),
+        output=OutputFacts(survey.head.kind, survey.head.classes, classes.activation),
+        labels=classes.labels,
+        layers=tuple(_layer(layer, _stage_of(layer.name, card, survey)) for layer in survey.layers),
+        edges=survey.edges,
+        default_layer=default_layer,
+        default_layers=card.lens.default_layers or survey.default_layers,
+        default_plan=card.lens.default_plan or _default_plan(methods),
+        default_plan_evidence=_evidence(card.lens.evidence),
+        warnings=survey.warnings,
+        trust=tuple(check.describe() for check in CHECKS),
+        methods=tuple(methods),
+    )
+    described: Dict[str, Any] = to_wire(surveyed)
+    return described
 
 
 def with_worker_facts(
@@ -68,61 +78,69 @@ def with_worker_facts(
         "model": {**capability["model"], "digest": digest},
         "methods": [_where_it_runs(entry) for entry in capability["methods"]],
         "device": str(device),
-        "limits": {
-            "pixels": limits.pixels,
-            "steps": limits.steps,
-            "layers": limits.layers,
-            "response_bytes": limits.response_bytes,
-            "budget_ms": limits.budget_ms,
-        },
-        "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "captum": _captum_version(),
-            "servelens": __version__,
-        },
+        "limits": to_wire(
+            LimitFacts(
+                pixels=limits.pixels,
+                steps=limits.steps,
+                layers=limits.layers,
+                response_bytes=limits.response_bytes,
+                budget_ms=limits.budget_ms,
+            )
+        ),
+        "versions": to_wire(
+            VersionFacts(
+                python=platform.python_version(),
+                torch=torch.__version__,
+                captum=_captum_version(),
+                servelens=__version__,
+            )
+        ),
     }
 
 
-def _input(spec: InputSpec) -> Dict[str, Any]:
+def _input(spec: InputSpec) -> InputFacts:
     """How photos that somebody else prepares are scaled and cut, only each answer can tell."""
-    return {
-        "size": list(spec.size),
-        "channels": spec.channels,
-        "mean": list(spec.mean),
-        "std": list(spec.std),
-        "resize": None if spec.prepared else spec.resize,
-        "crop": None if spec.prepared else spec.crop,
-        "prepared": spec.prepared,
-    }
+    return InputFacts(
+        size=spec.size,
+        channels=spec.channels,
+        mean=spec.mean,
+        std=spec.std,
+        resize=None if spec.prepared else spec.resize,
+        crop=None if spec.prepared else spec.crop,
+        prepared=spec.prepared,
+    )
 
 
-def _default_plan(methods: Sequence[Mapping[str, Any]]) -> Tuple[str, ...]:
+def _default_plan(methods: Sequence[MethodFacts]) -> Tuple[str, ...]:
     """The first of the usual ones that the model supports."""
-    supported = [entry["name"] for entry in methods if entry["supported"]]
+    supported = [entry.name for entry in methods if entry.supported]
     return tuple(name for name in USUAL_PLANS if name in supported)[:1]
 
 
-def _layer(layer: Layer, stage: Optional[str]) -> Dict[str, Any]:
+def _evidence(kept: Mapping[str, Any]) -> Optional[PlanEvidence]:
+    """As the card keeps it."""
+    if not kept:
+        return None
+    return PlanEvidence(**{**kept, "methods": tuple(Judged(**one) for one in kept["methods"])})
+
+
+def _layer(layer: Layer, stage: Optional[str]) -> LayerFacts:
     field = layer.receptive_field
-    return {
-        "name": layer.name,
-        "type": layer.type,
-        "stage": stage,
-        "calls": layer.calls,
-        "shape": None if layer.shape is None else list(layer.shape),
-        "stride": layer.stride and list(layer.stride),
-        "kernel": layer.kernel and list(layer.kernel),
-        "parameters": layer.parameters,
-        "leaf": layer.leaf,
-        "receptive_field": field
-        and {
-            "size": list(field.size),
-            "stride": list(field.stride),
-            "offset": list(field.offset),
-            "whole": field.whole,
-        },
-    }
+    return LayerFacts(
+        name=layer.name,
+        type=layer.type,
+        stage=stage,
+        calls=layer.calls,
+        shape=layer.shape,
+        stride=layer.stride,
+        kernel=layer.kernel,
+        parameters=layer.parameters,
+        leaf=layer.leaf,
+        in_place=layer.changed_in_place,
+        receptive_field=None
+        if field is None
+        else TheoreticalField(field.size, field.stride, field.offset, field.whole),
+    )
 
 
 def _stage_of(name: str, card: Card, survey: Survey) -> Optional[str]:
@@ -146,23 +164,23 @@ def _where_it_runs(entry: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _method(
     method: Method, card: Card, survey: Survey, default_layer: Optional[str], unrolls: Unrolls
-) -> Dict[str, Any]:
+) -> MethodFacts:
     reason = _why_unsupported(method, survey, default_layer, unrolls)
-    return {
-        "name": method.name,
-        "title": method.title,
-        "family": method.family,
-        "summary": method.summary,
-        "signed": method.signed,
-        "scope": method.scope,
-        "params": [param.describe() for param in method.params],
-        "supported": reason is None,
-        "reason": reason,
-        "relative_cost": _relative_cost(method, card, default_layer, survey),
-        "comes_in_parts": method.comes_in_parts,
-        "complete": method.complete,
-        "paper": method.paper,
-    }
+    return MethodFacts(
+        name=method.name,
+        title=method.title,
+        family=method.family,
+        summary=method.summary,
+        signed=method.signed,
+        scope=method.scope,
+        params=tuple(param.describe() for param in method.params),
+        supported=reason is None,
+        reason=reason,
+        relative_cost=_relative_cost(method, card, default_layer, survey),
+        comes_in_parts=method.comes_in_parts,
+        complete=method.complete,
+        paper=method.paper,
+    )
 
 
 def _relative_cost(

@@ -1,4 +1,4 @@
-"""The wire protocol, version 1: requests, documents and problems. Standard library only."""
+"""The wire protocol, version 1: requests, documents, problems, capabilities. Standard library."""
 
 from servelens.protocol.document import (
     Ablation,

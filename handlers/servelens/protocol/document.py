@@ -211,7 +211,8 @@ class ChannelRanking:
 
 @dataclass(frozen=True)
 class TheoreticalField:
-    """As in the capability document: (vertical, horizontal) each, in pixels of the input."""
+    """By arithmetic, (vertical, horizontal) each, in pixels of the input: unit u of an axis has its
+    centre at offset + u * stride. With `whole` it sees all of the image."""
 
     size: Tuple[int, int]
     stride: Tuple[float, float]

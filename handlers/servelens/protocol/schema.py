@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Dict, Mapping, Tuple, Union, get_args, get_origin, get_type_hints
 
+from servelens.protocol.capability import Capability
 from servelens.protocol.document import Document, Tensor
 from servelens.protocol.keys import IMAGE_FIELDS, KEYS
 from servelens.protocol.problem import STATUS, Problem
@@ -67,6 +68,10 @@ def document_schema() -> Dict[str, Any]:
 
 def problem_schema() -> Dict[str, Any]:
     return {"$schema": DIALECT, "title": "A problem", **_of_problem()}
+
+
+def capability_schema() -> Dict[str, Any]:
+    return {"$schema": DIALECT, "title": "A capability document", **_of_dataclass(Capability)}
 
 
 def _of_problem() -> Dict[str, Any]:

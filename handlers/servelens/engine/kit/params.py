@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, Mapping, Tuple
 
 from servelens.protocol import did_you_mean, place, problem, shorten
+from servelens.protocol.capability import ParamFacts
 from servelens.protocol.shapes import Flag, Shape
 
 
@@ -18,17 +19,17 @@ class Param:
     default: Any
     help: str
 
-    def describe(self) -> Dict[str, Any]:
+    def describe(self) -> ParamFacts:
         schema = self.shape.schema()
-        return {
-            "name": self.name,
-            "type": schema.get("contentMediaType", schema.get("type", "choice")),
-            "default": self.default,
-            "min": schema.get("minimum"),
-            "max": schema.get("maximum"),
-            "choices": schema.get("enum"),
-            "help": self.help,
-        }
+        return ParamFacts(
+            name=self.name,
+            type=schema.get("contentMediaType", schema.get("type", "choice")),
+            default=self.default,
+            min=schema.get("minimum"),
+            max=schema.get("maximum"),
+            choices=schema.get("enum"),
+            help=self.help,
+        )
 
 
 PER_CHANNEL = Param("per_channel", Flag(), False, "keep the colour channels apart")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterator, Optional, Sequence, Tuple
+from typing import Callable, Iterator, Optional, Sequence, Tuple
 
 from servelens.engine.findings import Event
 from servelens.engine.jobs import Job
 from servelens.engine.trust.bench import Bench
 from servelens.engine.trust.subject import Subject
+from servelens.protocol.capability import CheckFacts, NumberFacts
 
 Run = Callable[[Bench, Sequence[Subject]], Iterator[Event]]
 
@@ -32,14 +33,8 @@ class Number:
     def compared_with(self) -> str:
         return self.against if self.better is None else f"{self.against}; {self.better} is better"
 
-    def describe(self) -> Dict[str, Any]:
-        return {
-            "name": self.name,
-            "min": self.min,
-            "max": self.max,
-            "better": self.better,
-            "compared_with": self.compared_with,
-        }
+    def describe(self) -> NumberFacts:
+        return NumberFacts(self.name, self.min, self.max, self.better, self.compared_with)
 
 
 @dataclass(frozen=True)
@@ -62,12 +57,9 @@ class Check:
     def names(self) -> Tuple[str, ...]:
         return tuple(number.name for number in self.numbers)
 
-    def describe(self) -> Dict[str, Any]:
-        return {
-            "name": self.name,
-            "summary": self.summary,
-            "numbers": [number.describe() for number in self.numbers],
-        }
+    def describe(self) -> CheckFacts:
+        numbers = tuple(number.describe() for number in self.numbers)
+        return CheckFacts(self.name, self.summary, numbers)
 
 
 def check(
