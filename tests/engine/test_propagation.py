@@ -349,12 +349,15 @@ def test_the_time_limit_is_of_the_passes_and_not_of_unrolling(monkeypatch) -> No
     monkeypatch.setattr(sampling, "time", SimpleNamespace(perf_counter=lambda: seconds[0]))
     (found,) = document(session, explain="deep_lift", budget_ms=500).attributions
     assert found.problem is None
-    few = {"method": "deep_lift_shap", "samples": 2}
-    first, second, third = document(
-        session, explain=["deep_lift", few, "lrp"], budget_ms=500
-    ).attributions
+    explain = ["deep_lift", {"method": "deep_lift_shap", "samples": 2}, "lrp"]
+    first, second, third = document(session, explain=explain, budget_ms=500).attributions
     assert first.problem is None and second.problem is None
     assert third.problem.type == "over_budget" and third.map is None
+    models = nn.ModuleList([both_of(session), *session.model.unrolled._made.values()])
+    before = state_of(models)
+    *_, late = document(session, explain=explain, budget_ms=500).attributions
+    assert late.problem.type == "over_budget"
+    assert state_of(models) == before
 
 
 def test_mixed_rows_are_answered_as_if_alone() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,10 +11,11 @@ from engine_fixtures.alike import assert_same
 from engine_fixtures.oracles import assert_close, model_input, one_pass
 from engine_fixtures.photos import photo
 from engine_fixtures.sessions import SMALL, document, open_session, problem, request, seeded
-from engine_fixtures.watches import counted, state_of
+from engine_fixtures.watches import both_of, counted, state_of
 from tiny_net import TinyNet
 
 from servelens.engine.features.neuron import Neuron, neuron_gradient, neuron_values
+from servelens.engine.further import receptive_field
 
 PHOTO = photo(seed=12)
 TINY = open_session(seeded(TinyNet))
@@ -104,6 +106,29 @@ def test_memory_that_runs_out_makes_chunks_smaller(monkeypatch):
 
     monkeypatch.setattr(TinyNet, "forward", greedy)
     assert_close(field_of(session, **asked).map, whole.map)
+
+
+def test_the_time_limit_ends_it_and_leaves_the_rest_and_the_model(monkeypatch):
+    session = open_session(seeded(TinyNet))
+    asked = {"layer": "last", "channel": 0, "mode": "occlusion"}
+    whole, forward, seconds = field_of(session, **asked), TinyNet.forward, [0.0]
+
+    def slow(self, x):
+        seconds[0] += 0.25
+        return forward(self, x)
+
+    monkeypatch.setattr(TinyNet, "forward", slow)
+    clock = SimpleNamespace(perf_counter=lambda: seconds[0])
+    monkeypatch.setattr(receptive_field, "time", clock)
+    before = state_of(both_of(session))
+    answer = document(session, PHOTO, receptive_field=asked, budget_ms=500)
+    assert state_of(both_of(session)) == before
+    found = answer.receptive_field
+    assert (found.problem.type, found.problem.where) == ("over_budget", "budget_ms")
+    assert "given up after 1000 ms" in found.problem.message
+    assert found.map is None and found.box == whole.box and answer.predictions
+    assert answer.cost.forwards == 1 + 3 * 8, "no window after the limit"
+    assert field_of(session, **asked).problem is None, "without a budget nothing is given up"
 
 
 @pytest.mark.parametrize("mode", MODES)

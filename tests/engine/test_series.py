@@ -12,7 +12,7 @@ import pytest
 import torch
 from engine_fixtures.photos import encode, patches, photo
 from engine_fixtures.sessions import SMALL, document, open_session, problem, request, seeded
-from engine_fixtures.watches import counted, state_of
+from engine_fixtures.watches import both_of, counted, state_of
 from PIL import Image
 from tiny_net import TinyNet
 
@@ -225,9 +225,11 @@ def test_the_time_limit_is_of_all_series_together(monkeypatch) -> None:
     entries = [{"method": name, "samples": 16} for name in ("smooth_grad", "gradient_shap")]
     within = document(session, explain=entries[:1], budget_ms=500).attributions
     assert within[0].problem is None
+    before = state_of(both_of(session))
     first, second = document(session, explain=entries, budget_ms=500).attributions
     assert first.problem is None
     assert second.problem.type == "over_budget" and second.map is None
+    assert state_of(both_of(session)) == before
 
 
 @pytest.mark.parametrize("method", METHODS)

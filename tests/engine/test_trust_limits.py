@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from engine_fixtures.sessions import document, open_session, problem, request, seeded
-from engine_fixtures.watches import state_of
+from engine_fixtures.watches import both_of, state_of
 from tiny_net import TinyNet
 
 from servelens.engine import plan, sampling
@@ -70,11 +70,13 @@ def test_the_time_limit_ends_checks_and_keeps_maps(monkeypatch) -> None:
     for module in (plan, sampling, bench):
         clock = SimpleNamespace(perf_counter=lambda: seconds[0])
         monkeypatch.setattr(module, "time", clock)
+    before = state_of(both_of(session))
     (found,) = document(session, explain="grad_cam", budget_ms=500, trust=True).attributions
     assert found.map is not None and found.problem is None
     for name in (*BY_PASSES, *RERUN):
         assert getattr(found.trust, name) is None
         assert "given up" in found.trust.compared_with[name]
+    assert state_of(both_of(session)) == before
 
 
 def test_a_part_has_no_card() -> None:

@@ -1,4 +1,4 @@
-"""The wire protocol, version 1: requests, documents, problems, capabilities. Standard library."""
+"""The wire protocol, version 1: all that is asked and answered. Standard library only."""
 
 from servelens.protocol.document import (
     Ablation,
