@@ -10,7 +10,7 @@ import torch
 from engine_fixtures.alike import assert_same
 from engine_fixtures.oracles import assert_close, model_input, one_pass
 from engine_fixtures.photos import photo
-from engine_fixtures.sessions import document, open_session, request, seeded
+from engine_fixtures.sessions import card, document, open_session, request, seeded
 from engine_fixtures.watches import counted, state_of
 from odd_nets import (
     BatchStatisticsNet,
@@ -28,7 +28,9 @@ from torchvision.models import densenet121, mobilenet_v3_small, resnet18
 
 from servelens.engine.fast import folded
 from servelens.engine.folder.card import InputSpec
+from servelens.engine.head import LOGITS, Head
 from servelens.engine.layers import LayerRef
+from servelens.engine.model import make_model
 from servelens.engine.tape import record
 
 PHOTO = photo(seed=7)
@@ -208,3 +210,37 @@ def test_a_twin_has_memory_of_its_own_only_for_what_was_folded():
         if name not in theirs or weights.data_ptr() != theirs[name].data_ptr()
     }
     assert own == {f"block.conv{n}.{part}" for n in (1, 2) for part in ("weight", "bias")}
+
+
+# The dtype that a recipe names, for predictions on a GPU.
+
+
+def made_for(device, dtype, monkeypatch):
+    """As on that device; what would be placed on a GPU stays on the CPU."""
+    monkeypatch.setattr("servelens.engine.model._placed", lambda module, device: module)
+    return make_model(seeded(TinyNet), Head(LOGITS, classes=6), card(), torch.device(device), dtype)
+
+
+def test_on_a_gpu_predictions_have_the_recipes_dtype_and_explanations_float32(monkeypatch):
+    model, batch = (
+        made_for("cuda", "bfloat16", monkeypatch),
+        model_input(session_of(TinyNet), PHOTO),
+    )
+    with torch.no_grad():
+        expected = seeded(TinyNet)(batch)
+        explained = model.explaining([])(batch)
+    given = model.predictor(batch)
+    assert given.dtype == torch.float32
+    assert torch.equal(given, given.bfloat16().float()), "of so many bits"
+    assert 0 < (given - expected).abs().max() < 0.03 * expected.abs().max()
+    assert_close(explained.numpy(), expected.numpy())
+    for module in (model.module, model.twin.module):
+        assert {weights.dtype for weights in module.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize(("device", "dtype"), [("cpu", "bfloat16"), ("cuda", "float32")])
+def test_elsewhere_and_by_default_predictions_are_in_float32(device, dtype, monkeypatch):
+    model, batch = made_for(device, dtype, monkeypatch), model_input(session_of(TinyNet), PHOTO)
+    with torch.no_grad():
+        assert_close(model.predictor(batch).numpy(), seeded(TinyNet)(batch).numpy())
+    assert model.predictor._module is model.twin.module, "no second copy"

@@ -74,7 +74,7 @@ class LayerFacts:
 
 @dataclass(frozen=True)
 class ParamFacts:
-    """`type` is `integer`, `number`, `boolean`, `string` or `choice`; a drawing's is `image/png`."""
+    """`type` is `integer`, `number`, `boolean`, `string`, `choice`, or a drawing's `image/png`."""
 
     name: str
     type: str
