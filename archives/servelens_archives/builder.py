@@ -55,7 +55,7 @@ def build(
         if examples is not None:
             weigh(folder, card, examples, scratch, report)
             flight = fly(folder, scratch / "preflight-again.json")
-        for warning in (*origin.warnings(), *flight.warnings):
+        for warning in (*recipe.serve.warnings(), *origin.warnings(), *flight.warnings):
             report(warning)
         write_archive(folder, target)
         report(f"{target.stat().st_size / 2**20:.1f} MiB")

@@ -22,6 +22,8 @@ from servelens_archives.sections import INPUT, LENS, MODEL, SECTIONS, SERVE, TOP
 
 DEFAULT_WEIGHTS = "default"
 NO_WEIGHTS = "none"
+# TorchServe's own max_response_size, where a server's settings do not say otherwise.
+SERVERS_LIMIT = 6_553_500
 VARIANTS = ("explain",)
 
 # What torchvision's builders of these set by themselves when they are given their weights.
@@ -49,6 +51,15 @@ class ServeSpec:
     nice: int = 0
     response_bytes: int = 6_000_000
     dtype: str = "float32"
+
+    def warnings(self) -> tuple[str, ...]:
+        if self.response_bytes < SERVERS_LIMIT:
+            return ()
+        return (
+            f"[serve] response_bytes allows answers of {self.response_bytes:,} bytes, and a server "
+            f"whose config.properties leaves max_response_size at its {SERVERS_LIMIT:,} kills the "
+            "worker that gives one: raise that above it, or lower response_bytes",
+        )
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import os
@@ -85,6 +86,15 @@ def test_the_archive_holds_our_code_the_model_and_its_descriptions(mar: Path) ->
         "modelVersion": "1.0",
         "configFile": "model-config.yaml",
     }
+
+
+def test_whoever_builds_is_told_of_answers_too_large_for_a_server(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    serve = ServeSpec(response_bytes=8_000_000)
+    told: list[str] = []
+    build(dataclasses.replace(recipe, serve=serve), tmp_path / "out", report=told.append)
+    assert [line for line in told if line in serve.warnings()] == list(serve.warnings()) != []
 
 
 def test_vendored_code_is_ours_to_the_byte(unpacked: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from servelens.engine.folder.card import Card
 from servelens_archives.errors import BuildError, RecipeError
-from servelens_archives.recipe import Recipe, load_recipe
+from servelens_archives.recipe import Recipe, ServeSpec, load_recipe
 from servelens_archives.sections import INPUT, LENS, SERVE
 from servelens_archives.sections import MODEL as MODEL_KEYS
 
@@ -107,6 +107,13 @@ def test_all_but_name_and_model_has_a_default(tmp_path: Path) -> None:
     assert recipe.card.input.size == (224, 224)
     assert recipe.card.output.labels is None
     assert recipe.serve.response_bytes == 6_000_000
+
+
+@pytest.mark.parametrize("limit", [6_553_500, 8_000_000])
+def test_answers_that_a_server_kills_the_worker_for_are_warned_of(limit: int) -> None:
+    [warning] = ServeSpec(response_bytes=limit).warnings()
+    assert f"answers of {limit:,} bytes" in warning and "max_response_size" in warning
+    assert ServeSpec().warnings() == ServeSpec(response_bytes=6_553_499).warnings() == ()
 
 
 def test_the_card_of_a_recipe_survives_being_saved_and_loaded(tmp_path: Path) -> None:
