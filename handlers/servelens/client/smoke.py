@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def checks(server: Server, named: Sequence[str]) -> Iterator[tuple[str, Check]]:
-    """Each check says what it saw, or raises. Where no model is named, all that are listed count."""
+    """Each check says what it saw, or raises. Where no model is named, all listed are checked."""
     yield "health", server.health
     listed: list[str] = []
     if server.management is not None:
