@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,19 @@ def test_a_file_that_cannot_be_written_is_refused_at_once(
     assert f"{tmp_path / name} cannot be written ({why}" in capsys.readouterr().err.replace(
         "/.", "/."
     )
+
+
+def test_a_path_is_meant_from_where_the_caller_is(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "folder-of-the-caller").mkdir()
+    done = subprocess.run(
+        [root / "scripts" / "bench", "--json", "folder-of-the-caller"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 2
+    assert "folder-of-the-caller cannot be written (Is a directory" in done.stderr
 
 
 def test_asking_whether_it_can_be_written_changes_nothing(tmp_path: Path) -> None:
