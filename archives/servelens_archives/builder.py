@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
+from tempfile import TemporaryDirectory
 
+from servelens_archives.disk import disk_told_of
 from servelens_archives.errors import BuildError
 from servelens_archives.evidence import weigh
 from servelens_archives.examples import find_examples
@@ -37,7 +37,10 @@ def build(
         recipe = recipe.as_variant(variant)
     examples = find_examples(recipe.images) if recipe.images is not None else None
     target = _output_folder(out_dir) / f"{recipe.card.name}.mar"
-    with _disk_told_of(), TemporaryDirectory(prefix="servelens-build-") as private:
+    with (
+        disk_told_of("the weights twice"),
+        TemporaryDirectory(prefix="servelens-build-") as private,
+    ):
         scratch = Path(private)
         stage = scratch / "stage"
         stage.mkdir()
@@ -60,19 +63,6 @@ def build(
         write_archive(folder, target)
         report(f"{target.stat().st_size / 2**20:.1f} MiB")
     return target
-
-
-@contextmanager
-def _disk_told_of() -> Iterator[None]:
-    """A full disk is nobody's bug, and whoever builds is to know which one it is."""
-    try:
-        yield
-    except OSError as error:
-        at = f" ({error.filename})" if error.filename else ""
-        raise BuildError(
-            f"the archive could not be written: {error.strerror or error}{at}; it needs room for "
-            f"the weights twice in {gettempdir()}, and once where it goes"
-        ) from error
 
 
 def _output_folder(path: Path) -> Path:

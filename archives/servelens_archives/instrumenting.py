@@ -21,6 +21,7 @@ from typing import Any
 
 from servelens.engine.folder.card import CAPABILITY_FILE
 from servelens_archives.child import run_job
+from servelens_archives.disk import disk_told_of
 from servelens_archives.errors import ArchiveError, BuildError
 from servelens_archives.manifests import MANIFEST_FILE, Manifest, read_manifest
 from servelens_archives.mar import unpack
@@ -34,6 +35,7 @@ SECTION = "servelens"
 OURS = (ENTRY, ORIGINAL_MANIFEST, CAPABILITY_FILE)
 REHEARSAL = "servelens.torchserve.rehearsal"
 REHEARSAL_SECONDS = 900.0
+STAGED = "what is in it once"
 
 Report = Callable[[str], None]
 
@@ -48,6 +50,7 @@ class Change:
     activation: str = "softmax"
 
 
+@disk_told_of(STAGED)
 def instrument(
     archive: Path,
     target: Path,
@@ -78,6 +81,7 @@ def instrument(
     return target
 
 
+@disk_told_of(STAGED)
 def undo(archive: Path, target: Path, *, report: Report = lambda text: None) -> Path:
     """Writes the archive as it was before it was instrumented: the same files, the same bytes."""
     _check_target(archive, target)

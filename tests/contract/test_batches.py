@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worker_fixtures.front_end import Answer, Call, FrontEnd, as_json, describe, form, grpc, raw
+from torch import nn
+from worker_fixtures.front_end import (
+    Answer,
+    Call,
+    FrontEnd,
+    as_json,
+    describe,
+    form,
+    grpc,
+    load,
+    raw,
+)
 from worker_fixtures.photos import BAD_CALLS, PHOTO64, png
 
 from servelens import codec
+from servelens.engine import plan
+from servelens.engine.budget import Pace
 
 ONE, TWO = png(1), png(2)
 EXPLAIN = {"explain": "True"}
@@ -186,8 +200,8 @@ def test_a_batch_reports_its_rows_and_problems(
     caplog.set_level("INFO")
     stream = form(ONE, explain="saliency", stream="true")
     front_end.send(raw(ONE), stream, BAD_CALLS["no field"][0], BAD_CALLS["bad stream"][0])
-    metrics = [r.getMessage() for r in caplog.records if r.getMessage().startswith("[METRICS]Lens")]
-    values = dict(line.removeprefix("[METRICS]").split("|")[0].rsplit(":", 1) for line in metrics)
+    metrics = reported(caplog)
+    values = values_of(metrics)
     assert values["LensRows.Count"] == "4"
     assert values["LensProblems.Count"] == "2"
     assert float(values["LensEngineTime.Milliseconds"]) > 0
@@ -197,6 +211,35 @@ def test_a_batch_reports_its_rows_and_problems(
     by_method = {line.split("#")[1].split(",")[0] for line in metrics if "MethodTime" in line}
     assert by_method == {"Method:none", "Method:saliency"}
     assert json.dumps(metrics).count("ModelName:tiny") == len(metrics) == 8
+
+
+def test_a_batch_reports_how_often_memory_ran_out(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def for_two_rows_at_most(module: nn.Module, inputs: Any) -> None:
+        if len(inputs[0]) > 2:
+            raise MemoryError
+
+    monkeypatch.setattr(plan, "calibrate", lambda run, device: Pace(4, 3.0, 3.0))
+    front_end = FrontEnd(load(model_folder))
+    model = handler_of(front_end).session.model
+    for module in {model.module, model.twin.module}:
+        module.register_forward_pre_hook(for_two_rows_at_most)
+    caplog.set_level("INFO")
+    for retries in ("1", "0"):
+        caplog.clear()
+        answers = front_end.send(*[raw(ONE, **EXPLAIN)] * 4)
+        assert [answer.status for answer in answers] == [200] * 4
+        assert values_of(reported(caplog))["LensMemoryRetries.Count"] == retries
+
+
+def reported(caplog: pytest.LogCaptureFixture) -> list[str]:
+    said = [record.getMessage() for record in caplog.records]
+    return [line for line in said if line.startswith("[METRICS]Lens")]
+
+
+def values_of(metrics: list[str]) -> dict[str, str]:
+    return dict(line.removeprefix("[METRICS]").split("|")[0].rsplit(":", 1) for line in metrics)
 
 
 def test_a_row_is_in_the_log_under_its_callers_request_id(

@@ -194,6 +194,44 @@ def test_more_layers_than_one_request_may_have_are_a_bad_value(limit, keys, wher
     assert str(limit) in found.message
 
 
+STEPPED = (
+    "integrated_gradients",
+    "internal_influence",
+    "layer_conductance",
+    "layer_integrated_gradients",
+)
+
+
+@pytest.mark.parametrize("limit", [20, 60])
+@pytest.mark.parametrize("method", STEPPED)
+def test_more_steps_than_the_archive_allows_are_a_bad_value_that_says_how_many(method, limit):
+    session = open_session(seeded(TinyNet), limits=Limits(steps=limit))
+    found = problem(session, explain={"method": method, "steps": limit + 1})
+    assert (found.type, found.where) == ("bad_value", "explain.steps")
+    assert f"from 2 to {limit}, not {limit + 1}" in found.message
+    (entry,) = document(session, explain={"method": method, "steps": limit}).attributions
+    assert entry.params["steps"] == limit
+
+
+def test_where_the_default_would_be_too_many_steps_fewer_are_made():
+    session = open_session(seeded(TinyNet), limits=Limits(steps=20))
+    (entry,) = document(session, explain="integrated_gradients").attributions
+    assert (entry.params["steps"], entry.coarsened, entry.problem) == (20, None, None)
+
+
+def test_a_limit_of_steps_is_in_the_form_of_each_method_that_has_any():
+    usual, fewer = (
+        {entry["name"]: entry for entry in session.describe()["methods"]}
+        for session in (SESSION, open_session(seeded(TinyNet), limits=Limits(steps=20)))
+    )
+    changed = {name for name in usual if fewer[name] != usual[name]}
+    assert changed == set(STEPPED)
+    for name in STEPPED:
+        (steps,) = (param for param in fewer[name]["params"] if param["name"] == "steps")
+        assert (steps["min"], steps["max"], steps["default"]) == (2, 20, 20)
+        assert fewer[name]["relative_cost"] < usual[name]["relative_cost"]
+
+
 def test_a_photo_of_more_pixels_than_the_archive_allows_is_refused():
     session = open_session(seeded(TinyNet), limits=Limits(pixels=1999))
     assert problem(session, photo()).type == "too_many_pixels"

@@ -54,10 +54,14 @@ def test_after_memory_ran_out_chunks_stay_small_enough():
     session, become = moody()
     become(most_rows=2)
     rows = [request(photo(seed=seed)) for seed in range(16)]
+    assert session.memory_retries == 0
     session.run(rows)
+    # Both chunks of 8 ran out of memory, and so did both halves of either.
+    assert session.memory_retries == 6
     with counted(session) as passes:
         session.run(rows)
     assert set(passes.predicted) == {2}, "nothing is tried again that failed before"
+    assert session.memory_retries == 6
 
 
 @pytest.mark.parametrize("keys", KINDS_OF_ROW)

@@ -8,12 +8,13 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import socket
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from lens_caller import Call, Lens, as_json, form, raw
+from lens_caller import PATIENCE_S, Call, Lens, as_json, form, raw
 from lens_pictures import base64_of, header_only_png, photo, saved, scene
 from PIL import Image, PngImagePlugin
 
@@ -224,6 +225,32 @@ def test_nothing_that_is_sent_is_ever_unpickled(lens: Lens, tmp_path: Path) -> N
     assert not sentinel.exists()
     pickle.loads(pickled).close()
     assert sentinel.exists(), "the bait would have worked"
+
+
+def test_a_photo_is_never_an_address(lens: Lens, tmp_path: Path) -> None:
+    (tmp_path / "photo.png").write_bytes(PHOTO)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        host, port = listener.getsockname()
+        for address in (
+            f"http://{host}:{port}/photo.png",
+            f"//{host}:{port}/photo.png",
+            (tmp_path / "photo.png").as_uri(),
+            str(tmp_path / "photo.png"),
+        ):
+            for call in (
+                raw(address.encode()),
+                form(image=address),
+                form(PHOTO, explain=True, mask=address),
+                as_json(image=address),
+                as_json(image={"b64": address}),
+            ):
+                assert lens.problem(call)["type"] == "bad_image"
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+        socket.create_connection((host, port)).close()
+        listener.settimeout(PATIENCE_S)
+        listener.accept()[0].close()  # it would have been seen
 
 
 @pytest.mark.parametrize("tail", ["/1.0/a/..%2f..%2fb", "/1.0/\u2603"])

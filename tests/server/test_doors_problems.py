@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
+import time
+from typing import Any
+
 import pytest
-from lens_caller import Call, Lens, as_json, form, raw
+from lens_caller import PATIENCE_S, Call, Lens, as_json, form, raw
 from lens_pictures import base64_of, header_only_png, photo, plain
 
 from servelens.protocol.problem import STATUS
@@ -102,6 +107,34 @@ def test_a_failure_has_the_id_that_the_log_has_too(lens: Lens) -> None:
     assert f"incident {problem['id']}" in log
     assert "rabbit" in log, "the cause, which the answer must not tell"
     assert problem["id"] in problem["hint"]
+
+
+def test_a_row_is_in_the_log_under_the_id_that_its_caller_was_told(lens: Lens) -> None:
+    """In the header x-request-id, for whoever looks for one caller's row among all others'."""
+    calls = (
+        raw(PHOTO),
+        form(PHOTO, explain="saliency", stream=True),
+        form(PHOTO, activations="stam"),
+    )
+    answers = [lens.ask(call) for call in calls]
+    for answer, problem in zip(answers, (None, None, "unknown_layer"), strict=True):
+        row = row_in_log(lens, answer.headers["x-request-id"])
+        assert (row["status"], row.get("problem")) == (answer.status_code, problem)
+        # Of a stream the line is of its last frame.
+        assert row["bytes"] == len(answer.content.splitlines(keepends=True)[-1])
+
+
+def row_in_log(lens: Lens, request_id: str) -> dict[str, Any]:
+    """The log may lag behind the answer."""
+    line = re.compile(rf'MODEL_LOG - lens (\{{"request_id": "{re.escape(request_id)}".*\}})')
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        log = (lens.server.front_end.logs / "model_log.log").read_text(errors="replace")
+        if found := line.findall(log):
+            (row,) = map(json.loads, found)
+            return dict(row)
+        assert time.monotonic() < deadline, f"{request_id} is not in the log"
+        time.sleep(0.1)
 
 
 def test_a_document_with_every_known_key_stays_a_document(lens: Lens) -> None:

@@ -7,7 +7,7 @@ from http.client import HTTPResponse
 
 import pytest
 import requests
-from lens_caller import OCTETS, PATIENCE_S, Lens, as_json, form, raw
+from lens_caller import OCTETS, PATIENCE_S, Call, Lens, as_json, form, raw
 from lens_pictures import photo
 
 PHOTO = photo(0)
@@ -75,6 +75,23 @@ def test_what_json_cannot_say_is_read_as_torchserve_reads_it(lens: Lens) -> None
     assert lens.ask(raw(twice, headers=json_type)).json() == lens.ask(form(describe=True)).json()
     problem = lens.problem(raw(b'{"budget_ms": NaN}', headers=json_type))
     assert (problem["type"], problem["where"]) == ("bad_value", "budget_ms")
+
+
+def test_of_a_forms_field_that_comes_twice_torchserve_keeps_the_last(lens: Lens) -> None:
+    """Its service.py makes a dictionary of them before a handler sees any."""
+    call = form(PHOTO)
+    for values in (("1", "2"), ("2", "1"), ("no number", "2")):
+        fields = [*call.how["files"].items(), *(("top_k", (None, value)) for value in values)]
+        answer = lens.ask(Call(call.path, {"files": fields}))
+        assert len(lens.read_document(answer)["predictions"]) == int(values[-1])
+
+
+def test_json_that_torchserve_leaves_alone_has_no_key_twice(lens: Lens) -> None:
+    body = b'{"describe": false, "describe": true}'
+    for call in (raw(body), form(PHOTO, target='{"class": 1, "class": 2}')):
+        problem = lens.problem(call)
+        assert problem["type"] == "bad_value"
+        assert "stands more than once in a JSON object" in problem["message"]
 
 
 def test_an_image_of_the_type_that_curl_makes_up_gets_a_hint(lens: Lens) -> None:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 
+import psutil
 import pytest
 import requests
 from foreign_archives import with_manifest
@@ -57,14 +58,27 @@ def test_a_method_that_hangs_costs_its_caller_an_answer_and_nobody_else(fragile:
 
 @contextmanager
 def recovering(fragile: Lens) -> Iterator[int]:
-    """The worker's pid; afterwards another one is there, which answers, and nothing else."""
+    """The worker's pid; afterwards another one is there, which answers, and nothing else: what
+    hung does not go on beside it."""
     expected = fragile.bare(PHOTO, "lone")
     (before,), files = fragile.pids("lone"), left_behind(fragile)
+    worker = psutil.Process(before)
     yield before
     assert patiently(lambda: fragile.ask(raw(PHOTO), "lone")).json() == expected
     (after,) = fragile.pids("lone")
     assert after != before
+    deadline = time.monotonic() + PATIENCE_S
+    while runs(worker):
+        assert time.monotonic() < deadline, f"the old worker goes on: {worker}"
+        time.sleep(0.2)
     assert left_behind(fragile) == files
+
+
+def runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def left_behind(fragile: Lens) -> set[str]:

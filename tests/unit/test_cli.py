@@ -131,6 +131,11 @@ def test_words_are_read_as_a_form_is(key: str, text: str, value: Any) -> None:
     assert value_of(key, text) == value
 
 
+def test_a_word_in_which_a_key_stands_twice_is_a_mistake() -> None:
+    with pytest.raises(typer.BadParameter, match="'class' stands more than once .*give each key"):
+        value_of("target", '{"class": 1, "class": 2}')
+
+
 def test_other_keys_are_checked_by_name() -> None:
     assert request_keys(["seed=3", "id=a=b"]) == {"seed": 3, "id": "a=b"}
     for wrong in ("sed=3", "seed", "", "=3", "stream=true", "describe=true"):

@@ -100,6 +100,19 @@ def test_the_same_archive_gives_the_same_bytes(tmp_path: Path) -> None:
     assert one.read_bytes() == other.read_bytes()
 
 
+def test_without_a_look_nothing_of_the_archive_is_run(tmp_path: Path) -> None:
+    sentinel = tmp_path / "it ran"
+    bait = f"open({str(sentinel)!r}, 'w').close()\n"
+    imported_of_itself = {"package/__init__.py": bait, "sitecustomize.py": bait}
+    old = archive(tmp_path / "old.mar", bait, **imported_of_itself)
+    new, back = tmp_path / "new.mar", tmp_path / "back.mar"
+    assert main([str(old), "--out", str(new), "--no-look"]) == 0
+    assert main([str(new), "--out", str(back), "--undo"]) == 0
+    assert not sentinel.exists()
+    exec(bait)
+    assert sentinel.exists(), "the bait would have worked"
+
+
 @pytest.mark.slow
 def test_what_runs_for_a_look_changes_nothing_in_the_archive(tmp_path: Path) -> None:
     old, said = archive(tmp_path / "old.mar"), []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +14,7 @@ from servelens.protocol import (
     ProblemError,
     Request,
     read_form_value,
+    read_json,
     read_request,
     shorten,
 )
@@ -46,6 +49,45 @@ def test_no_form_field_brings_anything_but_a_request_or_a_problem(name: str, tex
         read_request({name: read_form_value(name, text)}, None)
     except ProblemError as error:
         assert error.problem.code == 400
+
+
+class Members(list[tuple[str, Any]]):
+    """A JSON object as it is written, where a key may stand twice."""
+
+
+def written(value: Any) -> str:
+    if isinstance(value, Members):
+        return "{" + ", ".join(f"{json.dumps(name)}: {written(of)}" for name, of in value) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(written, value)) + "]"
+    return json.dumps(value)
+
+
+def has_a_key_twice(value: Any) -> bool:
+    if isinstance(value, Members):
+        names = [name for name, _ in value]
+        return len(set(names)) < len(names) or any(has_a_key_twice(inner) for _, inner in value)
+    return isinstance(value, list) and any(map(has_a_key_twice, value))
+
+
+objects_as_written = st.recursive(
+    st.none() | st.integers(-9, 9) | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.lists(st.tuples(st.sampled_from("abc"), inner), max_size=3).map(Members)
+    ),
+    max_leaves=12,
+)
+
+
+@given(objects_as_written)
+def test_json_is_refused_where_a_key_stands_twice_and_only_there(value: Any) -> None:
+    text = written(value)
+    if has_a_key_twice(value):
+        with pytest.raises(ProblemError, match="stands more than once"):
+            read_json(text)
+    else:
+        assert read_json(text) == json.loads(text)
 
 
 @given(json_values)

@@ -357,3 +357,20 @@ def test_a_form_field_is_json_where_it_parses_and_else_text(
     read = read_form_value(name, text)
     assert read == expected
     assert type(read) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("target", '{"class": 1, "versus": 2, "class": 3}'),
+        ("explain", '[{"method": "rise", "m\\u0065thod": "lime"}]'),
+        ("ablate", '[{"layer": "a", "channels": [{"": 1, "": 1}]}]'),
+    ],
+)
+def test_a_form_field_in_which_a_key_stands_twice_is_no_text_but_refused(
+    name: str, text: str
+) -> None:
+    with pytest.raises(ProblemError, match="stands more than once") as refused:
+        read_form_value(name, text)
+    assert (refused.value.problem.type, refused.value.problem.where) == ("bad_value", name)
+    assert read_form_value("id", text) == text

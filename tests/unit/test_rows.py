@@ -211,6 +211,13 @@ def test_json_that_torchserve_could_not_parse_is_refused_with_the_reason(
     assert reason in found.message
 
 
+def test_json_in_which_a_key_stands_twice_is_refused_and_named() -> None:
+    for body in (b'{"top_k": 1, "top_k": 1}', b'{"instances": [{"top_k": 1, "top_k": 2}]}'):
+        found = refused({"body": body})
+        assert found.type == "bad_value"
+        assert found.message == "'top_k' stands more than once in a JSON object"
+
+
 def test_what_is_declared_json_and_is_neither_that_nor_an_image_is_refused_as_json() -> None:
     assert refused({"body": b"explain=1"}, typed("application/json")).type == "bad_json"
 

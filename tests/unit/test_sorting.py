@@ -37,6 +37,7 @@ def as_bytes(value: Any) -> bytes:
         {"body": {"instances": [{"b64": TEXT}], "explain": "saliency"}},
         {"body": as_bytes({"image": TEXT, "explain": True})},
         {"data": as_bytes({"image": TEXT, "explain": True})},
+        {"body": b'{"explain": true, "explain": false}'},
     ],
 )
 def test_what_names_a_question_is_the_lens_s(row: Any) -> None:
@@ -62,6 +63,7 @@ def test_what_names_a_question_is_the_lens_s(row: Any) -> None:
         {"body": b'{"explain": '},
         {"body": b'{"a": ' * 100_000 + b'"explain"'},
         {"body": b'["explain"]'},
+        {"body": b'{"theirs": "explain", "theirs": 1}'},
         {"body": b"{\xff explain"},
         PNG,
         None,

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from servelens.protocol import KEYS, did_you_mean, read_form_value
+from servelens.protocol import KEYS, ProblemError, did_you_mean, read_form_value
 
 # Their answers are no documents.
 NOT_HERE = ("stream", "describe")
@@ -15,7 +15,10 @@ NOT_HERE = ("stream", "describe")
 
 def value_of(key: str, text: str) -> Any:
     """JSON where it parses, else text: `7` is an index and `"7"` a label."""
-    return read_form_value(key, text)
+    try:
+        return read_form_value(key, text)
+    except ProblemError as error:
+        raise typer.BadParameter(f"{key}={text}: {error.problem.words}") from None
 
 
 def request_keys(pairs: Sequence[str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import torch
 from servelens import __version__
 from servelens.engine.budget import Limits
 from servelens.engine.folder.card import Card, InputSpec
-from servelens.engine.kit import Method, Propagation, Reads, propagation_of
+from servelens.engine.kit import Method, Propagation, Reads, Shape, propagation_of
 from servelens.engine.methods import METHODS
 from servelens.engine.survey import Layer, Survey
 from servelens.engine.targets import Classes
@@ -76,7 +76,7 @@ def with_worker_facts(
     return {
         **capability,
         "model": {**capability["model"], "digest": digest},
-        "methods": [_where_it_runs(entry) for entry in capability["methods"]],
+        "methods": [_where_it_runs(entry, capability, limits) for entry in capability["methods"]],
         "device": str(device),
         "limits": to_wire(
             LimitFacts(
@@ -153,9 +153,19 @@ def _stage_of(name: str, card: Card, survey: Survey) -> Optional[str]:
     return next((stage for stage, names in survey.stages.items() if name in names), None)
 
 
-def _where_it_runs(entry: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A method's entry; a worker may lack what the builder has."""
-    needs_captum = propagation_of(METHODS[entry["name"]].series) is not None
+def _where_it_runs(
+    entry: Mapping[str, Any], capability: Mapping[str, Any], limits: Limits
+) -> Mapping[str, Any]:
+    """A method's entry; a worker may lack what the builder has, or allow less."""
+    method = METHODS[entry["name"]].within(limits.steps)
+    shapes = {layer["name"]: layer["shape"] for layer in capability["layers"]}
+    image = (capability["input"]["channels"], *capability["input"]["size"])
+    entry = {
+        **entry,
+        "params": [to_wire(param.describe()) for param in method.params],
+        "relative_cost": _relative_cost(method, image, shapes.get(capability["default_layer"])),
+    }
+    needs_captum = propagation_of(method.series) is not None
     if not needs_captum or not entry["supported"] or captum_is_there():
         return entry
     reason = f"{entry['name']} is computed by Captum, which is not installed where the archive runs"
@@ -166,6 +176,8 @@ def _method(
     method: Method, card: Card, survey: Survey, default_layer: Optional[str], unrolls: Unrolls
 ) -> MethodFacts:
     reason = _why_unsupported(method, survey, default_layer, unrolls)
+    shapes = {layer.name: layer.shape for layer in survey.layers}
+    image = (card.input.channels, *card.input.size)
     return MethodFacts(
         name=method.name,
         title=method.title,
@@ -176,21 +188,17 @@ def _method(
         params=tuple(param.describe() for param in method.params),
         supported=reason is None,
         reason=reason,
-        relative_cost=_relative_cost(method, card, default_layer, survey),
+        relative_cost=_relative_cost(method, image, shapes.get(default_layer or "")),
         comes_in_parts=method.comes_in_parts,
         complete=method.complete,
         paper=method.paper,
     )
 
 
-def _relative_cost(
-    method: Method, card: Card, default_layer: Optional[str], survey: Survey
-) -> float:
+def _relative_cost(method: Method, image: Shape, layer: Optional[Shape]) -> float:
     """In forward passes, for one target with the parameters as they stand by default."""
     params = {param.name: param.default for param in method.params}
-    layers = {layer.name: layer.shape for layer in survey.layers}
-    image = (card.input.channels, *card.input.size)
-    forwards, backwards = method.passes(params, image, layers.get(default_layer or ""))
+    forwards, backwards = method.passes(params, image, layer)
     return 1 + forwards + BACKWARD * backwards
 
 

@@ -32,6 +32,7 @@ class Explanations:
         self._unsupported = {m["name"]: m["reason"] for m in capability["methods"]}
         self._default_plan = default_plan
         self._limits = limits
+        self._methods = {name: known.within(limits.steps) for name, known in METHODS.items()}
 
     def asks(self, request: Request, rules: Tuple[TargetRule, ...]) -> List[MapAsk]:
         """Two long lists, of methods and of targets, make of a short request the work of days."""
@@ -55,12 +56,12 @@ class Explanations:
     def _of_entry(
         self, entry: MethodRequest, rules: Tuple[TargetRule, ...], in_parts: bool
     ) -> List[MapAsk]:
-        method = METHODS.get(entry.method)
+        method = self._methods.get(entry.method)
         if method is None:
             raise problem(
                 "unknown_method",
                 f"{shorten(entry.method)} is no method of this archive",
-                hint=did_you_mean(entry.method, METHODS),
+                hint=did_you_mean(entry.method, self._methods),
                 where=f"{entry.where}.method",
             )
         params = method.read_params(entry.params, entry.where)
@@ -105,7 +106,7 @@ class Explanations:
         if reason is not None:
             return Problem("unsupported", reason, where=where)
         if in_parts and not method.comes_in_parts:
-            able = ", ".join(name for name, known in METHODS.items() if known.comes_in_parts)
+            able = ", ".join(name for name, known in self._methods.items() if known.comes_in_parts)
             return Problem(
                 "unsupported",
                 f"{method.name} does not come in parts",

@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Union
+from collections import Counter
+from typing import Any, Callable, Dict, List, Tuple, Union
 
 from servelens.protocol.keys import KEY_BY_NAME
+from servelens.protocol.problem import ProblemError, place, problem, shorten
 
 LONGEST_NUMBER = 20
+
+Members = List[Tuple[str, Any]]
+
+
+def each_once(members: Members) -> Dict[str, Any]:
+    """Of a key that stands twice readers of JSON take one value or the other: it is refused."""
+    found = dict(members)
+    if len(found) < len(members):
+        ((name, _),) = Counter(name for name, _ in members).most_common(1)
+        raise problem(
+            "bad_value",
+            f"{shorten(name)} stands more than once in a JSON object",
+            hint="give each key once",
+        )
+    return found
 
 
 def read_form_value(name: str, text: str) -> Any:
@@ -15,16 +32,26 @@ def read_form_value(name: str, text: str) -> Any:
     key = KEY_BY_NAME.get(name)
     if name == "id":
         return text
-    value = read_json_or_text(text)
+    try:
+        value = read_json_or_text(text)
+    except ProblemError as error:
+        raise ProblemError(error.problem.at(place(name))) from None
     if key is not None and key.comma_list and isinstance(value, str) and "," in value:
         return [part.strip() for part in value.split(",") if part.strip()]
     return value
 
 
-def read_json(text: Union[str, bytes]) -> Any:
+def read_json(
+    text: Union[str, bytes], object_of: Callable[[Members], Dict[str, Any]] = each_once
+) -> Any:
     """The JSON value; raises ValueError with the reason where it is none."""
     try:
-        return json.loads(text, parse_constant=_no_constant, parse_int=_bounded_int)
+        return json.loads(
+            text,
+            parse_constant=_no_constant,
+            parse_int=_bounded_int,
+            object_pairs_hook=object_of,
+        )
     except RecursionError:
         raise ValueError("it nests too deeply") from None
 

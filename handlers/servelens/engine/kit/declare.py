@@ -8,7 +8,7 @@ and tallies what they gave.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
 import torch
@@ -77,6 +77,11 @@ class Method:
     def is_shared(self) -> bool:
         """Whether the passes that the whole request shares are all that it takes."""
         return self.series is None
+
+    def within(self, steps: int) -> Method:
+        """The method where a path may have so many steps at most."""
+        params = (p.at_most(steps) if p.name == "steps" else p for p in self.params)
+        return replace(self, params=tuple(params))
 
     def read_params(self, given: Mapping[str, Any], where: str) -> Dict[str, Any]:
         """The caller's parameters, checked, with the defaults of those not given."""

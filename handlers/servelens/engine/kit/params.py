@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Dict, Mapping, Tuple
 
 from servelens.protocol import did_you_mean, place, problem, shorten
 from servelens.protocol.capability import ParamFacts
-from servelens.protocol.shapes import Flag, Shape
+from servelens.protocol.shapes import Flag, Integer, Shape
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,13 @@ class Param:
             choices=schema.get("enum"),
             help=self.help,
         )
+
+    def at_most(self, most: int) -> Param:
+        """The same where no more is allowed, nor by default; what makes no map at all never is."""
+        shape = self.shape
+        assert isinstance(shape, Integer) and shape.min is not None and shape.max is not None
+        most = max(shape.min, min(shape.max, most))
+        return replace(self, shape=Integer(shape.min, most), default=min(self.default, most))
 
 
 PER_CHANNEL = Param("per_channel", Flag(), False, "keep the colour channels apart")
