@@ -22,7 +22,7 @@ from servelens_dashboard.url_state import Entry, View, parse_at
 PHOTO, OTHER = "a" * 32, "b" * 32
 READY = Worker("9000", "READY", 1, False, 0)
 SHAPES = Version("shapes", "1.0", "shapes.mar", 1, 1, (READY,))
-CAPABILITY = {
+CAPABILITY: dict[str, Any] = {
     "model": {"digest": "d"},
     "labels": ["disc", "ring"],
     "methods": [
@@ -55,7 +55,8 @@ class OneModel(Lens):
 
     def _ask(self, version: Version, photo: str, request: Any) -> Result:
         self.asked.append((photo, request))
-        return cast(Result, SimpleNamespace(to_numpy=dict))
+        model = SimpleNamespace(digest=CAPABILITY["model"]["digest"])
+        return cast(Result, SimpleNamespace(to_numpy=dict, model=model))
 
 
 def tell(lens: Lens, href: str, photo: str = OTHER) -> dict[str, Any]:
