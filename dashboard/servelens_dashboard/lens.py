@@ -51,9 +51,9 @@ class Changed(NoModel):
 
     def __init__(self, version: Version) -> None:
         super().__init__(
-            f"{version.name} {version.version} answers with other weights than it says that it "
-            "has: it was registered anew this moment, or its workers have different ones. Retry; "
-            "if it stays, take its workers away on the page Models, and give it new ones."
+            f"The model {version.name} {version.version} answers with other weights than it says "
+            "that it has: it was registered anew this moment, or its workers have different ones. "
+            "Retry; if it stays, take its workers away on the page Models, and give it new ones."
         )
 
 
