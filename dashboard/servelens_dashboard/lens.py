@@ -7,7 +7,7 @@ So they outlive a restart of the worker, and a new version under an old name is 
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
@@ -71,13 +71,18 @@ class Overview:
     @property
     def pulse(self) -> str:
         """Changes whenever what the pages show may have changed."""
+        return self.pulse_of(self.models)
+
+    def pulse_of(self, names: Iterable[str]) -> str:
+        """Changes with the workers of these models, and with all models' versions."""
+        there = {name: [one.version for one in found] for name, found in self.models.items()}
         workers = [
-            (version.name, version.version, *_life(worker), worker.status)
-            for versions in self.models.values()
-            for version in versions
+            (name, version.version, *_life(worker), worker.status)
+            for name in names
+            for version in self.models.get(name, ())
             for worker in version.workers
         ]
-        return json.dumps([str(self.error or ""), sorted(self.models), sorted(workers)])
+        return json.dumps([str(self.error or ""), there, sorted(workers)], sort_keys=True)
 
     def find(self, model: Named | None) -> Version:
         """The version that is meant; with None the first model that can answer."""

@@ -34,7 +34,7 @@ def brought(desk: Desk, view: View, photo: str) -> dict[str, Any]:
         before = set_scene(view, desk.lens)
     except EXPECTED:
         return {}  # told where the page is drawn
-    scene, pulse = before.but(before.view.with_photo(photo)), before.overview.pulse
+    scene, pulse = before.but(before.view.with_photo(photo)), before.pulse
     news = news_of(before.view, scene, desk.lens, pulse)
     if not news:
         return {}

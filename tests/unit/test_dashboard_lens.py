@@ -111,6 +111,20 @@ def test_a_worker_that_began_at_another_time_is_another() -> None:
     assert Overview({"m": (MODEL,)}).pulse != Overview({"m": (anew,)}).pulse
 
 
+def test_a_pulse_is_of_the_workers_of_its_models_and_of_which_models_there_are() -> None:
+    other = replace(MODEL, name="other")
+    idle, newer = replace(other, workers=()), replace(other, version="2.0")
+    before = Overview({"m": (MODEL,), "other": (other,)})
+    scaled = Overview({"m": (MODEL,), "other": (idle,)})
+    assert before.pulse_of(["m"]) == scaled.pulse_of(["m"])
+    assert before.pulse_of(["m", "other"]) != scaled.pulse_of(["m", "other"])
+    assert before.pulse != scaled.pulse
+    for models in ({}, {"other": (newer, other)}, {"other": (other, newer)}):
+        assert before.pulse_of(["m"]) != Overview({"m": (MODEL,), **models}).pulse_of(["m"])
+    twice = [Overview({"m": pair}) for pair in ((other, newer), (newer, other))]
+    assert twice[0].pulse != twice[1].pulse, "another is the default one"
+
+
 @pytest.mark.parametrize("named_by", ["settings", "environment"])
 def test_keys_of_a_file_are_renewed_when_they_have_run_out(
     named_by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

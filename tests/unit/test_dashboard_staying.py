@@ -69,7 +69,7 @@ def test_a_page_that_stays_is_told_what_it_must_show_and_what_is_other() -> None
     lens = OneModel()
     shown = set_scene(View(photo=PHOTO), lens)
     told = tell(lens, f"/?photo={PHOTO}&class=1")
-    pulse = lens.overview().pulse
+    pulse = shown.pulse
     assert told["shown"] == {"href": shown.view.but(target=1).href, "pulse": pulse}
     asks = {str(name): news.get("data") for name, news in told["news"]}
     wanted = {"href": shown.view.with_photo(OTHER).href, "pulse": pulse}

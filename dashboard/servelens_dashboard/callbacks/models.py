@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from dash.exceptions import PreventUpdate
 
 from servelens.client import ClientError
 from servelens_dashboard.components.notice import hint
+from servelens_dashboard.components.written import written
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.gauges import Gauges
 from servelens_dashboard.running import DEEDS
@@ -29,12 +31,17 @@ def register(app: Dash, desk: Desk) -> None:
     @app.callback(
         Output("models-table", "children"),
         Input("tick", "n_intervals"),
+        State("models-table", "children"),
         *HERE,
         prevent_initial_call=True,
     )
-    async def look(_: int, pathname: str, search: str) -> Any:
+    async def look(_: int, shown: Any, pathname: str, search: str) -> Any:
+        """A table that says the same is left alone, with what a person has open in it."""
         overview = await desk.run(desk.lens.overview)
-        return models.table(_view(pathname, search), overview)
+        table = models.table(_view(pathname, search), overview)
+        if json.loads(written(table)) == shown:
+            raise PreventUpdate
+        return table
 
     @app.callback(Output("gauges", "children"), Input("tick", "n_intervals"), HERE[0])
     async def measure(_: int, pathname: str) -> Any:
