@@ -130,3 +130,10 @@ def test_a_page_that_was_told_has_nothing_more_to_hear() -> None:
     assert news_of(scene.view, scene, lens, "now") == ()
     assert news_of(scene.view.with_photo(PHOTO), scene, lens, "now")
     assert news_of(scene.view.but(page="explore"), scene, lens, "now") is None
+
+
+def test_a_page_that_does_not_stay_is_not_drawn_again_for_what_it_shows_already() -> None:
+    lens = OneModel()
+    scene = set_scene(View(photo=PHOTO).but(page="compare"), lens)
+    assert news_of(scene.view, scene, lens, "now") == ()
+    assert news_of(scene.view.with_photo(OTHER), scene, lens, "now") is None

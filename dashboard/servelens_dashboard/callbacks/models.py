@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from dash import ALL, Dash, Input, Output, State, ctx
+from dash import ALL, ClientsideFunction, Dash, Input, Output, State
 from dash.exceptions import PreventUpdate
 
 from servelens.client import ClientError
@@ -55,19 +55,28 @@ def register(app: Dash, desk: Desk) -> None:
         overview = await desk.run(desk.lens.look_again)
         return told, models.table(_view(pathname, search), overview)
 
+    # Buttons that are only just drawn are told of as well, for which nobody need wait.
+    app.clientside_callback(
+        ClientsideFunction("asks", "clicked"),
+        Output("deed", "data"),
+        Input({"do": ALL, "model": ALL}, "n_clicks"),
+        prevent_initial_call=True,
+    )
+
     @app.callback(
         *TOLD,
-        Input({"do": ALL, "model": ALL}, "n_clicks"),
+        Input("deed", "data"),
         *HERE,
         prevent_initial_call=True,
         running=[(Output("working", "children"), WAIT, "")],
     )
-    async def do(_: list[int], pathname: str, search: str) -> Any:
-        touched = ctx.triggered_id
-        if not touched or not ctx.triggered[0]["value"] or touched["do"] not in DEEDS:
+    async def do(wanted: dict[str, str] | None, pathname: str, search: str) -> Any:
+        if not wanted or wanted["do"] not in DEEDS:
             raise PreventUpdate
-        deed, model = DEEDS[touched["do"]], parse_named(touched["model"])
-        return await done(lambda: deed(desk.lens, desk.settings, model), pathname, search)
+        deed, model = DEEDS[wanted["do"]], wanted["model"]
+        return await done(
+            lambda: deed(desk.lens, desk.settings, parse_named(model)), pathname, search
+        )
 
     @app.callback(
         *TOLD,

@@ -27,6 +27,7 @@ def page(view: View, lens: Lens, settings: Settings) -> list[Any]:
             [
                 html.Div(table(view, lens.overview()), id="models-table", className="wide tall"),
                 html.Div(id="models-told", role="status"),
+                dcc.Store(id="deed"),
                 html.Div(id="files"),
                 dcc.Store(id="files-ask", data=view.href),
                 _register_form(archives(settings)),
