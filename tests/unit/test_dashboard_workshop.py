@@ -167,7 +167,7 @@ def test_two_files_are_not_built_under_one_name_at_a_time(tmp_path: Path) -> Non
     item = shop.put(b"another", "birds.mar")
     with shop._target("birds"):
         told = over(shop.build(item, {"name": "birds"})).problem
-    assert told == "The archive birds.mar is just being built; take another name."
+    assert told == "The archive birds.mar is being built already; take another name."
     assert list((tmp_path / "store").iterdir()) == []
     over(shop.build(item, {"name": "birds"}))
     assert (tmp_path / "store" / "birds.mar").read_bytes() == b"another"
