@@ -166,13 +166,13 @@ def test_a_cancelled_occlusion_asks_for_no_more_and_goes_on_from_there(page: Pag
     assert asked
 
 
-@pytest.mark.parametrize(("shown", "window"), [("explain", 7), ("compare", 9)])
+@pytest.mark.parametrize(("shown", "size"), [("explain", 7), ("compare", 9)])
 def test_what_was_stopped_stays_so_whatever_other_models_do(
-    page: Page, torchserve: TorchServe, shown: str, window: int
+    page: Page, torchserve: TorchServe, shown: str, size: int
 ) -> None:
     panel = page.locator(".panel")
     with going_on_held(page):
-        page.goto(f"/{shown}?model=shapes-clean&method=occlusion~stride=1~window={window}")
+        page.goto(f"/{shown}?model=shapes-clean&method=occlusion~stride=1~window={size}")
         expect(panel.get_by_role("progressbar")).to_be_visible()
         panel.get_by_role("button", name="Cancel").click()
         expect(panel).to_contain_text(re.compile(r"\d+ %, stopped"))
