@@ -49,11 +49,7 @@ INDEX = f"""<!DOCTYPE html>
 
 def make_app(settings: Settings) -> ASGIApp:
     """All state is in what is made here: two apps in a process share nothing."""
-    key_file = KeyFile(settings.keys) if settings.keys else None
-    keys = key_file or keys_from_environment()
-    server = Server(settings.inference, settings.management, keys, settings.timeout_s)
-    shelf = Shelf(settings.photos, settings.shelf_bytes, settings.photo_bytes, settings.samples)
-    desk = Desk.of(Lens(server, shelf, settings.answer_bytes, key_file), settings)
+    desk = Desk.of(open_lens(settings), settings)
     # FastAPI's own pages of documentation load scripts from a CDN.
     http = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     photo_doors.open_doors(http, desk, settings.photo_bytes)
@@ -92,3 +88,12 @@ def make_app(settings: Settings) -> ASGIApp:
     # Else done at the first request for "/", and whoever opens another page first has no assets.
     dash._setup_server()
     return Guard(http, settings, dash.csp_hashes())
+
+
+def open_lens(settings: Settings) -> Lens:
+    """Keys of a file are renewed when they have run out, whoever named the file."""
+    keys = KeyFile(settings.keys) if settings.keys else keys_from_environment()
+    server = Server(settings.inference, settings.management, keys, settings.timeout_s)
+    shelf = Shelf(settings.photos, settings.shelf_bytes, settings.photo_bytes, settings.samples)
+    renewed = keys if isinstance(keys, KeyFile) else None
+    return Lens(server, shelf, settings.answer_bytes, renewed)

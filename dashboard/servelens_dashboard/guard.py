@@ -2,7 +2,8 @@
 
 A page of a stranger can make a browser send requests here, and by DNS rebinding under a name of the
 stranger's. So Host and Origin must both be known, of HTTP and of WebSockets, which Dash checks only
-against each other.
+against each other. A plain GET has no Origin, but could keep a worker busy for minutes: where the
+browser says that another site makes it, it may open a page by a link, and nothing else.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from servelens_dashboard.settings import Settings
+from servelens_dashboard.url_state import PAGES
 
 POLICY_REFUSED = 1008
 
@@ -37,7 +39,7 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        refusal = self._refusal(Headers(scope=scope))
+        refusal = self._refusal(scope, Headers(scope=scope))
         if refusal is None:
             await self._app(scope, receive, self._with_headers(send))
         elif scope["type"] == "http":
@@ -45,14 +47,15 @@ class Guard:
         else:
             await send({"type": "websocket.close", "code": POLICY_REFUSED})
 
-    def _refusal(self, headers: Headers) -> Response | None:
+    def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         host, origin = headers.get("host", ""), headers.get("origin")
         known = self._settings.known_hosts
         if without_port(host) not in known:
             return PlainTextResponse(
                 "This name of the dashboard is not known; start it with --allow-host NAME.", 403
             )
-        if origin is not None and urlsplit(origin).netloc != host:
+        elsewhere = origin is not None and urlsplit(origin).netloc != host
+        if elsewhere or (is_of_strangers(scope, headers) and not is_link(scope, headers)):
             return PlainTextResponse("Another site's page may not call the dashboard.", 403)
         if not self._knows_password(headers.get("authorization", "")):
             asking = {"WWW-Authenticate": 'Basic realm="ServeLens", charset="UTF-8"'}
@@ -77,6 +80,20 @@ class Guard:
             await send(message)
 
         return send_with_headers
+
+
+def is_of_strangers(scope: Scope, headers: Headers) -> bool:
+    """By the word of a browser; of the same site are the other ports of this machine too. That of a
+    WebSocket always has an Origin."""
+    by_another = headers.get("sec-fetch-site") in ("cross-site", "same-site")
+    return scope["type"] == "http" and by_another
+
+
+def is_link(scope: Scope, headers: Headers) -> bool:
+    """Whether it brings a person to one of the pages."""
+    kind = headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")
+    is_page = scope["method"] == "GET" and scope["path"].strip("/") in ("", *PAGES)
+    return is_page and kind == ("navigate", "document")
 
 
 def without_port(host: str) -> str:

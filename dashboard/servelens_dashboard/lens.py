@@ -7,8 +7,9 @@ So they outlive a restart of the worker, and a new version under an old name is 
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -21,6 +22,7 @@ from servelens.client import (
     Result,
     Server,
     Version,
+    Worker,
 )
 from servelens.client.keys import INFERENCE, MANAGEMENT
 from servelens.protocol import InputRef
@@ -33,6 +35,7 @@ FRESH_S = 1.0
 CAPABILITIES = 64
 OVERHEAD = 20_000
 NOT_FOUND = 404
+TRIES = 2
 GIVE_IT_ONE = (
     "Build it with scripts/build, or put a lens beside its handler with servelens instrument, and "
     "register that."
@@ -41,6 +44,17 @@ GIVE_IT_ONE = (
 
 class NoModel(Exception):
     """No model of this name is there to be asked; a sentence that says what to do."""
+
+
+class Changed(NoModel):
+    """A model is another than it was when it was described."""
+
+    def __init__(self, version: Version) -> None:
+        super().__init__(
+            f"The model {version.name} {version.version} answers with other weights than it says "
+            "that it has: it was registered anew this moment, or its workers have different ones. "
+            "Retry; if it stays, take its workers away on the page Models, and give it new ones."
+        )
 
 
 class NoLens(Exception):
@@ -57,13 +71,18 @@ class Overview:
     @property
     def pulse(self) -> str:
         """Changes whenever what the pages show may have changed."""
+        return self.pulse_of(self.models)
+
+    def pulse_of(self, names: Iterable[str]) -> str:
+        """Changes with the workers of these models, and with all models' versions."""
+        there = {name: [one.version for one in found] for name, found in self.models.items()}
         workers = [
-            (version.name, version.version, worker.id, worker.pid, worker.status)
-            for versions in self.models.values()
-            for version in versions
+            (name, version.version, *_life(worker), worker.status)
+            for name in names
+            for version in self.models.get(name, ())
             for worker in version.workers
         ]
-        return json.dumps([str(self.error or ""), sorted(self.models), sorted(workers)])
+        return json.dumps([str(self.error or ""), there, sorted(workers)], sort_keys=True)
 
     def find(self, model: Named | None) -> Version:
         """The version that is meant; with None the first model that can answer."""
@@ -121,22 +140,39 @@ class Lens:
                 f"{version.name} {version.version} has no worker that is ready: "
                 f"{_states(version)}. Give it workers on the page Models."
             )
-        workers = tuple((worker.id, worker.pid) for worker in version.workers)
-        key = version.name, version.version, workers
+        key = version.name, version.version, tuple(map(_life, version.workers))
         return self._capabilities.get(key, lambda: self._describe(version))
 
     def ask(self, version: Version, photo: str, request: Mapping[str, Any]) -> Result:
-        """The answer to a request about a photo of the shelf, from the cache if it is there."""
-        key = self._key(version, photo, request)
-        return self._answers.get(key, lambda: self._ask(version, photo, request))
+        """The answer to a request about a photo of the shelf, from the cache if it is there.
+
+        Another model's answer is not kept for this one's: who it is is asked anew, and it once
+        more.
+        """
+        for _ in range(TRIES):
+            digest = self._digest(version)
+            try:
+                ask = partial(self._ask_of, digest, version, photo, request)
+                return self._answers.get(_key(digest, photo, request), ask)
+            except Changed as changed:
+                told = changed
+                self._capabilities.forget()
+        raise told
 
     def knows(self, version: Version, photo: str, request: Mapping[str, Any]) -> bool:
         """Whether the answer is in the cache."""
-        return self._answers.has(self._key(version, photo, request))
+        return self._answers.has(_key(self._digest(version), photo, request))
 
-    def _key(self, version: Version, photo: str, request: Mapping[str, Any]) -> Hashable:
-        digest = self.capability(version)["model"]["digest"]
-        return digest, photo, json.dumps(request, sort_keys=True)
+    def _digest(self, version: Version) -> str:
+        return str(self.capability(version)["model"]["digest"])
+
+    def _ask_of(
+        self, digest: str, version: Version, photo: str, request: Mapping[str, Any]
+    ) -> Result:
+        result = self._ask(version, photo, request)
+        if result.model.digest != digest:
+            raise Changed(version)
+        return result
 
     def _ask(self, version: Version, photo: str, request: Mapping[str, Any]) -> Result:
         image = self.shelf.get(photo)
@@ -192,6 +228,16 @@ def looked_at(result: Result) -> InputRef:
     if result.input is None:
         raise BadAnswer("the server's answer does not say where in the photo the model looked")
     return result.input
+
+
+def _key(digest: str, photo: str, request: Mapping[str, Any]) -> Hashable:
+    return digest, photo, json.dumps(request, sort_keys=True)
+
+
+def _life(worker: Worker) -> tuple[str, int, str]:
+    """A container that starts anew gives the ids and the processes' numbers that it gave before;
+    when a worker began is its own."""
+    return worker.id, worker.pid, str(worker.more.get("startTime", ""))
 
 
 def _states(version: Version) -> str:

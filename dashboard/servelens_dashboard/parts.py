@@ -21,7 +21,7 @@ import numpy as np
 
 from servelens.client import Attribution, Refused, Result
 from servelens.protocol import Cost, Passes, to_wire
-from servelens_dashboard.lens import Lens
+from servelens_dashboard.lens import Changed, Lens
 from servelens_dashboard.scene import Scene, explain_request, predict_request
 from servelens_dashboard.url_state import HOME, Entry
 
@@ -142,6 +142,8 @@ def asked(lens: Lens, scene: Scene, entry: Entry, patience_s: float | None = mat
         done += size
     if not _has_map(found[-1]):
         return whole() if may_ask else Progress(found[-1], 0, 1)
+    if len({part.model.digest for part in found}) > 1:
+        raise Changed(scene.version)
     return Progress(together(found, request), done, outlook.pieces)
 
 

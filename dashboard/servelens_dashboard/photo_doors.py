@@ -17,7 +17,7 @@ from servelens_dashboard.components.written import written
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.shelf import Shelf
 from servelens_dashboard.staying import brought
-from servelens_dashboard.troubles import tell
+from servelens_dashboard.troubles import tell, unexpected
 from servelens_dashboard.url_state import BadAddress, parse_at
 
 # Larger than any column it is shown in; the model gets the photo as it was brought.
@@ -39,6 +39,8 @@ def open_doors(http: FastAPI, desk: Desk, most_bytes: int) -> None:
             return Response(written(told), media_type="application/json")
         except (BadPhoto, BadAddress) as error:
             return JSONResponse({"error": tell(error).what}, 400)
+        except Exception as error:
+            return JSONResponse({"error": unexpected(error).words}, 500)
 
     @http.get("/photos/{name}")
     async def give(name: str) -> Response:

@@ -61,6 +61,11 @@ class Scene:
         return next((layer for layer in layers if layer["name"] == name), None)
 
     @property
+    def pulse(self) -> str:
+        """What other models do draws the page no other, and what was stopped on it stays so."""
+        return self.overview.pulse_of({model.name for model in self.view.models})
+
+    @property
     def methods(self) -> Mapping[str, Mapping[str, Any]]:
         return {method["name"]: method for method in self.capability["methods"]}
 

@@ -52,7 +52,12 @@ class Settings:
     timeout_s: float = 120.0
 
     def __post_init__(self) -> None:
-        if not is_loopback(self.host) and not self.password:
+        if self.password == "":
+            raise BadSettings(
+                f"The password in {PASSWORD_VARIABLE} is empty, which would let everybody in: set "
+                "one, or unset the variable."
+            )
+        if not is_loopback(self.host) and self.password is None:
             raise BadSettings(
                 f"{self.host} can be reached from other machines, and whoever reaches it there "
                 f"can register models: set a password in {PASSWORD_VARIABLE}, or take 127.0.0.1."

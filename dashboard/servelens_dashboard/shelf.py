@@ -48,7 +48,7 @@ class Shelf:
         self.samples: Mapping[str, Sample] = MappingProxyType(_find_samples(samples))
 
     def put(self, photo: bytes) -> str:
-        """Raises `BadPhoto` for what is too large or cannot be opened."""
+        """Raises `BadPhoto` for what is too large, or cannot be opened or kept."""
         if len(photo) > self._most_bytes:
             raise BadPhoto(
                 f"The photo has {len(photo) / 1e6:.0f} MB; at most {self._most_bytes / 1e6:.0f} MB "
@@ -58,10 +58,7 @@ class Shelf:
             raise BadPhoto(f"This is no photo that can be opened; {', '.join(FORMATS)} can.")
         name = name_of(photo)
         if name not in self.samples and not self._path(name).exists():
-            self._make_room(len(photo))
-            half_done = self._folder / f".{name}.{secrets.token_hex(4)}"
-            half_done.write_bytes(photo)
-            os.replace(half_done, self._path(name))
+            self._keep(name, photo)
         return name
 
     def get(self, name: str) -> bytes:
@@ -91,6 +88,19 @@ class Shelf:
     def _path(self, name: str) -> Path:
         """A name that is none names no file, wherever it came from."""
         return self._folder / (name if NAME.fullmatch(name) else "none")
+
+    def _keep(self, name: str, photo: bytes) -> None:
+        half_done = self._folder / f".{name}.{secrets.token_hex(4)}"
+        try:
+            self._make_room(len(photo))
+            half_done.write_bytes(photo)
+            os.replace(half_done, self._path(name))
+        except OSError as error:
+            half_done.unlink(missing_ok=True)
+            raise BadPhoto(
+                f"The photo could not be kept: {error.strerror}. Make room in the dashboard's "
+                "folder of photos, or give it another with --photos."
+            ) from error
 
     def _make_room(self, wanted: int) -> None:
         photos = [

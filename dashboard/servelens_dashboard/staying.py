@@ -20,10 +20,12 @@ STAYING: Mapping[str, Any] = {"explain": explain, "explore": explore}
 
 def news_of(before: View, scene: Scene, lens: Lens, pulse: str) -> News | None:
     """None where the page does not stay; nothing where it shows the scene already."""
+    if before == scene.view:
+        return ()
     page = STAYING.get(scene.view.page)
     if page is None or not page.stays(before, scene.view):
         return None
-    news: News = () if before == scene.view else page.news(scene, lens, pulse)
+    news: News = page.news(scene, lens, pulse)
     return news
 
 
@@ -34,7 +36,7 @@ def brought(desk: Desk, view: View, photo: str) -> dict[str, Any]:
         before = set_scene(view, desk.lens)
     except EXPECTED:
         return {}  # told where the page is drawn
-    scene, pulse = before.but(before.view.with_photo(photo)), before.overview.pulse
+    scene, pulse = before.but(before.view.with_photo(photo)), before.pulse
     news = news_of(before.view, scene, desk.lens, pulse)
     if not news:
         return {}

@@ -34,6 +34,10 @@ class Trouble:
     what: str
     advice: str
 
+    @property
+    def words(self) -> str:
+        return f"{self.what} {self.advice}".strip()
+
 
 def tell(error: Exception) -> Trouble:
     """Of an error that is one of EXPECTED."""

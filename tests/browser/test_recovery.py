@@ -166,6 +166,25 @@ def test_a_cancelled_occlusion_asks_for_no_more_and_goes_on_from_there(page: Pag
     assert asked
 
 
+@pytest.mark.parametrize(("shown", "size"), [("explain", 7), ("compare", 9)])
+def test_what_was_stopped_stays_so_whatever_other_models_do(
+    page: Page, torchserve: TorchServe, shown: str, size: int
+) -> None:
+    panel = page.locator(".panel")
+    with going_on_held(page):
+        page.goto(f"/{shown}?model=shapes-clean&method=occlusion~stride=1~window={size}")
+        expect(panel.get_by_role("progressbar")).to_be_visible()
+        panel.get_by_role("button", name="Cancel").click()
+        expect(panel).to_contain_text(re.compile(r"\d+ %, stopped"))
+    asked = asked_from_now_on(page, "panel")
+    torchserve.client.scale("shapes-shortcut", 0)
+    expect(page.locator("#health")).to_have_text("2 models, 1 without a worker")
+    torchserve.client.scale("shapes-shortcut", 1)
+    expect(page.locator("#health")).to_have_text("2 models", timeout=NEW_WORKER_MS)
+    expect(panel).to_contain_text(re.compile(r"\d+ %, stopped"))
+    assert not asked
+
+
 def test_what_comes_as_a_whole_says_what_cancel_does(page: Page) -> None:
     panel = page.locator(".panel")
     with going_on_held(page):

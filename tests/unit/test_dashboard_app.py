@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -22,8 +23,9 @@ PATIENCE_S = 30
 class Visitor:
     """Asks a dashboard as a browser would."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, photos: Path) -> None:
         self.url = url
+        self.photos = photos
 
     def get(self, path: str, headers: dict[str, str] | None = None) -> requests.Response:
         return requests.get(self.url + path, headers=headers, timeout=PATIENCE_S)
@@ -31,6 +33,25 @@ class Visitor:
     def bring(self, photo: bytes, to: str = "/", **headers: str) -> requests.Response:
         url = f"{self.url}/photos"
         return requests.post(url, photo, params={"to": to}, headers=headers, timeout=PATIENCE_S)
+
+    def touch(self, control: str, value: Any) -> dict[str, Any]:
+        """What a control changes on the page Explain."""
+        wired = self.get("/_dash-dependencies").json()
+        (found,) = (one for one in wired if [of["id"] for of in one["inputs"]] == [control])
+        outputs = [of.rpartition(".") for of in found["output"].strip(".").split("...")]
+        asked = {
+            "output": found["output"],
+            "outputs": [{"id": name, "property": of} for name, _, of in outputs],
+            "inputs": [{**found["inputs"][0], "value": value}],
+            "changedPropIds": [f"{control}.value"],
+            "state": [
+                {"id": "url", "property": "pathname", "value": "/explain"},
+                {"id": "url", "property": "search", "value": ""},
+            ],
+        }
+        told = requests.post(f"{self.url}/_dash-update-component", json=asked, timeout=PATIENCE_S)
+        changed: dict[str, Any] = told.json()["response"]
+        return changed
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +65,7 @@ def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
         assert running.stdout is not None
         ready = re.fullmatch(r"ready (http://127\.0\.0\.1:\d+)\n", running.stdout.readline())
         assert ready
-        yield Visitor(ready[1])
+        yield Visitor(ready[1], work / "photos")
         running.terminate()
 
 
@@ -127,6 +148,27 @@ def test_photos_are_brought_and_given_within_bounds(visitor: Visitor, root: Path
     assert "can be opened" in visitor.bring(b"no photo").json()["error"]
     assert "more than 20 MB" in visitor.bring(b"x" * 20_000_001).json()["error"]
     assert visitor.bring(sample, origin="http://evil.example").status_code == 403
+
+
+def test_a_photo_that_cannot_be_kept_is_told(visitor: Visitor, root: Path) -> None:
+    sample = (root / "archives" / "demo" / "samples" / "cross.png").read_bytes()
+    away = visitor.photos.rename(visitor.photos.with_name("away"))
+    told = visitor.bring(sample)
+    away.rename(visitor.photos)
+    assert told.status_code == 400
+    assert told.json()["error"].startswith("The photo could not be kept: No such file")
+    assert "photo" in visitor.bring(sample).json()
+
+
+def test_why_nothing_comes_of_a_touch_is_told_until_the_next_one(visitor: Visitor) -> None:
+    told = visitor.touch("add-method", "grad_cam")
+    assert "did not answer" in told["working"]["children"]
+    assert "Start TorchServe" in told["working"]["children"]
+    assert "url" not in told
+    assert visitor.touch("scale", "layer") == {
+        "working": {"children": ""},
+        "url": {"search": "?scale=layer"},
+    }
 
 
 def test_a_photo_is_brought_to_a_page_whose_classes_were_another_photos(

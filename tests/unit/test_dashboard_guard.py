@@ -22,11 +22,13 @@ async def _hello(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"hello"})
 
 
-def call(settings: Settings, kind: str = "http", **headers: str) -> list[dict[str, Any]]:
+def call(
+    settings: Settings, kind: str = "http", path: str = "/", method: str = "GET", **headers: str
+) -> list[dict[str, Any]]:
     """What a browser with these headers is sent."""
     sent: list[dict[str, Any]] = []
-    named = [(name.encode(), value.encode()) for name, value in headers.items()]
-    scope = {"type": kind, "method": "GET", "path": "/", "headers": named}
+    named = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": kind, "method": method, "path": path, "headers": named}
 
     async def send(message: Any) -> None:
         sent.append(message)
@@ -61,6 +63,37 @@ def test_loopback_is_known_by_its_names(host: str) -> None:
 def test_others_are_refused(headers: dict[str, str]) -> None:
     assert call(Settings(), **headers)[0]["status"] == 403
     assert call(Settings(), "websocket", **headers)[0]["type"] == "websocket.close"
+
+
+LINK = {"sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
+PICTURE = {"sec_fetch_mode": "no-cors", "sec_fetch_dest": "image"}
+FRAME = {"sec_fetch_mode": "navigate", "sec_fetch_dest": "iframe"}
+DOORS = ("/export/npz/explain", "/photos/0123", "/files", "/_dash-layout", "/explain/../export/x")
+
+
+def status(path: str, **headers: str) -> int:
+    told: int = call(Settings(), path=path, host="localhost:8050", **headers)[0]["status"]
+    return told
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_another_site_may_lead_to_a_page_and_ask_for_nothing(site: str) -> None:
+    """A plain GET of a stranger's page has a known Host and no Origin."""
+    for path in ("/", "/explain", "/explore", "/compare", "/models"):
+        assert status(path, sec_fetch_site=site, **LINK) == 200
+        assert status(path, sec_fetch_site=site, **PICTURE) == 403
+        assert status(path, sec_fetch_site=site, **FRAME) == 403
+        assert status(path, sec_fetch_site=site, method="POST", **LINK) == 403
+    for path in DOORS:
+        assert status(path, sec_fetch_site=site, **LINK) == 403
+        assert status(path, sec_fetch_site=site) == 403
+
+
+@pytest.mark.parametrize("headers", [{}, {"sec_fetch_site": "none"}])
+def test_our_own_pages_and_who_types_an_address_reach_all(headers: dict[str, str]) -> None:
+    for path in DOORS:
+        assert status(path, **headers) == 200
+        assert status(path, sec_fetch_site="same-origin", **PICTURE) == 200
 
 
 def test_a_name_can_be_allowed() -> None:
@@ -98,6 +131,13 @@ def test_beyond_loopback_it_starts_with_a_password_only() -> None:
         read_settings(["--host", "0.0.0.0"], {})
     settings = read_settings(["--host", "0.0.0.0"], {"SERVELENS_DASHBOARD_PASSWORD": "x"})
     assert settings.password == "x"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_an_empty_password_is_none(host: str) -> None:
+    """A variable that was to be filled, and was not, leaves no door open."""
+    with pytest.raises(BadSettings, match="SERVELENS_DASHBOARD_PASSWORD is empty.*unset"):
+        read_settings(["--host", host], {"SERVELENS_DASHBOARD_PASSWORD": ""})
 
 
 def test_settings_are_read_from_the_command_line(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,7 @@ from tiny_net import TinyNet
 from servelens.client import Result
 from servelens.engine.methods import score_cam
 from servelens.protocol import Problem, read_request, to_wire
-from servelens_dashboard.lens import Overview
+from servelens_dashboard.lens import Changed, Overview
 from servelens_dashboard.parts import (
     PIECES,
     asked,
@@ -103,6 +104,20 @@ def test_parts_make_the_same_map_as_the_whole(method: str) -> None:
         rounding = 1e-6 * float(np.abs(mine.to_numpy()).sum())
         assert mine.convergence_delta == pytest.approx(theirs.convergence_delta, abs=rounding)
     assert result.cost.forwards > whole.cost.forwards
+
+
+def test_parts_of_different_weights_make_no_map() -> None:
+    """The model was registered anew between two of them."""
+
+    class Renewed(Engine):
+        def ask(self, version: Any, name: str, request: dict[str, Any]) -> Result:
+            result = super().ask(version, name, request)
+            model = replace(result.model, digest=f"sha256:{min(2, len(self.ran))}")
+            return replace(result, model=model)
+
+    engine: Any = Renewed()
+    with pytest.raises(Changed, match="other weights"):
+        asked(engine, scene(), Entry("occlusion"))
 
 
 def test_what_the_first_part_shows_to_be_quick_is_asked_for_whole() -> None:

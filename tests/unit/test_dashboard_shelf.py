@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import threading
@@ -34,6 +35,18 @@ def test_a_photo_comes_back_by_its_content(shelf: Shelf) -> None:
     name = shelf.put(photo(0))
     assert name == name_of(photo(0)) == shelf.put(photo(0))
     assert shelf.get(name) == photo(0)
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def replace(half_done: Path, _: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), half_done)
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(BadPhoto, match="could not be kept: No space left on device. Make room"):
+        shelf.put(photo(0))
+    assert list((tmp_path / "photos").iterdir()) == []
 
 
 def test_the_least_recently_used_make_room(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from servelens_dashboard.url_state import Entry, View, parse_at
 PHOTO, OTHER = "a" * 32, "b" * 32
 READY = Worker("9000", "READY", 1, False, 0)
 SHAPES = Version("shapes", "1.0", "shapes.mar", 1, 1, (READY,))
-CAPABILITY = {
+CAPABILITY: dict[str, Any] = {
     "model": {"digest": "d"},
     "labels": ["disc", "ring"],
     "methods": [
@@ -55,7 +55,8 @@ class OneModel(Lens):
 
     def _ask(self, version: Version, photo: str, request: Any) -> Result:
         self.asked.append((photo, request))
-        return cast(Result, SimpleNamespace(to_numpy=dict))
+        model = SimpleNamespace(digest=CAPABILITY["model"]["digest"])
+        return cast(Result, SimpleNamespace(to_numpy=dict, model=model))
 
 
 def tell(lens: Lens, href: str, photo: str = OTHER) -> dict[str, Any]:
@@ -68,7 +69,7 @@ def test_a_page_that_stays_is_told_what_it_must_show_and_what_is_other() -> None
     lens = OneModel()
     shown = set_scene(View(photo=PHOTO), lens)
     told = tell(lens, f"/?photo={PHOTO}&class=1")
-    pulse = lens.overview().pulse
+    pulse = shown.pulse
     assert told["shown"] == {"href": shown.view.but(target=1).href, "pulse": pulse}
     asks = {str(name): news.get("data") for name, news in told["news"]}
     wanted = {"href": shown.view.with_photo(OTHER).href, "pulse": pulse}
@@ -129,3 +130,10 @@ def test_a_page_that_was_told_has_nothing_more_to_hear() -> None:
     assert news_of(scene.view, scene, lens, "now") == ()
     assert news_of(scene.view.with_photo(PHOTO), scene, lens, "now")
     assert news_of(scene.view.but(page="explore"), scene, lens, "now") is None
+
+
+def test_a_page_that_does_not_stay_is_not_drawn_again_for_what_it_shows_already() -> None:
+    lens = OneModel()
+    scene = set_scene(View(photo=PHOTO).but(page="compare"), lens)
+    assert news_of(scene.view, scene, lens, "now") == ()
+    assert news_of(scene.view.with_photo(OTHER), scene, lens, "now") is None

@@ -6,13 +6,14 @@ import io
 import json
 import time
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from servelens.client import NoKeys, Server
-from servelens_dashboard.lens import Lens
+from servelens.client import NoKeys, Server, Version
+from servelens_dashboard.lens import Lens, Overview
 from servelens_dashboard.settings import Settings
 from servelens_dashboard.shelf import Shelf
 from servelens_dashboard.workshop.archive import has_lens
@@ -34,6 +35,15 @@ esac
 """  # noqa: E501
 
 
+class Served(Lens):
+    """Sees these models, whose server does not answer; without them, sees just that."""
+
+    models: Mapping[str, tuple[Version, ...]] | None = None
+
+    def look_again(self) -> Overview:
+        return super().look_again() if self.models is None else Overview(self.models)
+
+
 class Shop(Workshop):
     """With a builder that says what a test wants."""
 
@@ -50,8 +60,8 @@ class Shop(Workshop):
             builder=script, store=folder / "store" if store else None, files=folder / "files"
         )
         server = Server(NOWHERE, NOWHERE, NoKeys())
-        lens = Lens(server, Shelf(folder / "photos", 10**6, 10**6, None), 10**6)
-        super().__init__(self.settings, lens, Drawer(folder / "files", 10**6, 10**6))
+        self.lens = Served(server, Shelf(folder / "photos", 10**6, 10**6, None), 10**6)
+        super().__init__(self.settings, self.lens, Drawer(folder / "files", 10**6, 10**6))
 
     def put(self, content: bytes, called: str) -> Item:
         with self.drawer.receive(called) as arrival:
@@ -75,7 +85,7 @@ def test_weights_are_looked_at_once_and_that_outlives_the_dashboard(tmp_path: Pa
     item = shop.put(b"weights", "birds.pt")
     assert over(shop.look(item)).result == FOUND
     assert shop.look(item) is shop.look(item)
-    again = Workshop(shop.settings, shop._lens, shop.drawer)
+    again = Workshop(shop.settings, shop.lens, shop.drawer)
     assert over(again.look(item)).result == FOUND
     assert shop.calls().count("servelens_archives.look") == 1
 
@@ -88,6 +98,17 @@ def test_what_the_look_has_against_a_file_begins_with_its_name(tmp_path: Path) -
     shop.remove(item.name)
     assert shop.drawer.items() == []
     over(shop.look(shop.put(b"weights", "evil.pt")))
+    assert shop.calls().count("servelens_archives.look") == 2
+
+
+def test_what_a_look_failed_at_is_looked_at_anew_when_that_is_asked_for(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, {"problem": "cannot be read"})
+    item = shop.put(b"weights", "birds.pt")
+    failed = over(shop.look(item))
+    (tmp_path / "report").write_text(json.dumps({"result": FOUND}))
+    assert shop.look(item) is failed
+    assert over(shop.look_anew(item)).result == FOUND
+    assert over(shop.look(item)).result == FOUND
     assert shop.calls().count("servelens_archives.look") == 2
 
 
@@ -120,6 +141,36 @@ def test_an_archive_of_the_store_is_not_overwritten(tmp_path: Path) -> None:
     job = over(shop.build(shop.put(b"another", "birds.mar"), {"name": "birds"}))
     assert job.problem == "The model store has a birds.mar already; take another name."
     assert (tmp_path / "store" / "birds.mar").read_bytes() == b"somebody's"
+
+
+def test_an_archive_that_is_served_is_not_overwritten_though_it_was_written_here(
+    tmp_path: Path,
+) -> None:
+    shop = Shop(tmp_path, {"result": FOUND})
+    over(shop.build(shop.put(b"first", "first.mar"), {"name": "birds"}))
+    archive, other = tmp_path / "store" / "birds.mar", shop.put(b"second", "second.mar")
+    shop.lens.models = {"wrens": (Version("wrens", "1.0", "birds.mar", 1, 0, ()),)}
+    for _ in range(2):
+        told = over(shop.build(other, {"name": "birds"})).problem
+        assert told == (
+            "The server has wrens 1.0 from birds.mar, which would be overwritten; take another "
+            "name, or unregister it first."
+        )
+        assert archive.read_bytes() == b"first"
+    shop.lens.models = {}
+    over(shop.build(other, {"name": "birds"}))
+    assert archive.read_bytes() == b"second"
+
+
+def test_two_files_are_not_built_under_one_name_at_a_time(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, {"result": FOUND})
+    item = shop.put(b"another", "birds.mar")
+    with shop._target("birds"):
+        told = over(shop.build(item, {"name": "birds"})).problem
+    assert told == "The archive birds.mar is being built already; take another name."
+    assert list((tmp_path / "store").iterdir()) == []
+    over(shop.build(item, {"name": "birds"}))
+    assert (tmp_path / "store" / "birds.mar").read_bytes() == b"another"
 
 
 @pytest.mark.parametrize("name", ["../birds", "a b", ".birds", "-x"])
@@ -172,6 +223,7 @@ def test_an_archive_that_has_a_lens_is_known(
 
 def test_an_archive_of_strangers_gets_a_lens_where_that_is_chosen(tmp_path: Path) -> None:
     shop = Shop(tmp_path, {"result": FOUND})
+    shop.lens.models = {}
     item = shop.put(archive_of("image_classifier"), "birds.mar")
     for _ in range(2):  # a second try finds the first one's archive in its place
         values = changed({}, [("name", "birds"), ("lens", BESIDE)])

@@ -17,6 +17,13 @@
       );
     },
 
+    // Which of many buttons a person has clicked, and that it was now.
+    clicked() {
+      const { triggered, triggered_id: button } = window.dash_clientside.callback_context;
+      const isClick = triggered.length === 1 && triggered[0].value > 0;
+      return isClick ? { ...button, at: Date.now() } : window.dash_clientside.no_update;
+    },
+
     // What is wanted beside a map, once all of that map is there.
     follow(whole, wanted, known) {
       const isThere = whole && whole[1] === wanted.href;

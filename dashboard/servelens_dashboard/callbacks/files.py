@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from dash import ALL, Dash, Input, Output, State, no_update
 from dash.exceptions import PreventUpdate
 
-from servelens_dashboard.components.notice import notice
+from servelens_dashboard.components.notice import notice, retry_this
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.troubles import Trouble, tell
 from servelens_dashboard.url_state import MODELS, MODELS_PATH, BadAddress, Named, View, parse
@@ -19,6 +19,7 @@ from servelens_dashboard.workshop.jobs import BUILD, Workshop
 from servelens_dashboard.workshop.recipe_form import changed
 
 HERE = (State("url", "pathname"), State("url", "search"))
+LOOK_FAILED = "Bring a file that was mended; or retry, if it was not the file's fault."
 GO = (
     Output("url", "pathname", allow_duplicate=True),
     Output("url", "search", allow_duplicate=True),
@@ -41,6 +42,23 @@ def register(app: Dash, desk: Desk, workshop: Workshop) -> None:
     async def look_on(_: int, *here: str) -> Any:
         name = _view(*here).file or ""
         return await desk.drawn(lambda: _body(workshop, workshop.find(name)))
+
+    @app.callback(
+        Output("file-body", "children", allow_duplicate=True),
+        Input("look-again", "n_clicks"),
+        *HERE,
+        prevent_initial_call=True,
+    )
+    async def look_anew(clicks: int, *here: str) -> Any:
+        if not clicks:
+            raise PreventUpdate
+
+        def begin() -> Any:
+            item = workshop.find(_view(*here).file or "")
+            workshop.look_anew(item)
+            return _body(workshop, item)
+
+        return await desk.drawn(begin)
 
     @app.callback(
         Output("file-work", "children"),
@@ -110,7 +128,8 @@ def _body(workshop: Workshop, item: Item) -> list[Any]:
         return [*files.archive_form(item), files.buttons(item, kept)]
     job = workshop.look(item)
     if job.problem is not None:
-        return [notice(Trouble(job.problem, "")), files.buttons(item, kept, can_build=False)]
+        told = notice(Trouble(job.problem, LOOK_FAILED), retry_this("look-again"))
+        return [told, files.buttons(item, kept, can_build=False)]
     if job.result is None:
         return files.waiting(job)
     return [*files.form(job.result), files.buttons(item, kept)]

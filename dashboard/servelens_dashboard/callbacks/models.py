@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
-from dash import ALL, Dash, Input, Output, State, ctx
+from dash import ALL, ClientsideFunction, Dash, Input, Output, State
 from dash.exceptions import PreventUpdate
 
 from servelens.client import ClientError
 from servelens_dashboard.components.notice import hint
+from servelens_dashboard.components.written import written
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.gauges import Gauges
 from servelens_dashboard.running import DEEDS
@@ -29,12 +31,17 @@ def register(app: Dash, desk: Desk) -> None:
     @app.callback(
         Output("models-table", "children"),
         Input("tick", "n_intervals"),
+        State("models-table", "children"),
         *HERE,
         prevent_initial_call=True,
     )
-    async def look(_: int, pathname: str, search: str) -> Any:
+    async def look(_: int, shown: Any, pathname: str, search: str) -> Any:
+        """A table that says the same is left alone, with what a person has open in it."""
         overview = await desk.run(desk.lens.overview)
-        return models.table(_view(pathname, search), overview)
+        table = models.table(_view(pathname, search), overview)
+        if json.loads(written(table)) == shown:
+            raise PreventUpdate
+        return table
 
     @app.callback(Output("gauges", "children"), Input("tick", "n_intervals"), HERE[0])
     async def measure(_: int, pathname: str) -> Any:
@@ -48,19 +55,28 @@ def register(app: Dash, desk: Desk) -> None:
         overview = await desk.run(desk.lens.look_again)
         return told, models.table(_view(pathname, search), overview)
 
+    # Buttons that are only just drawn are told of as well, for which nobody need wait.
+    app.clientside_callback(
+        ClientsideFunction("asks", "clicked"),
+        Output("deed", "data"),
+        Input({"do": ALL, "model": ALL}, "n_clicks"),
+        prevent_initial_call=True,
+    )
+
     @app.callback(
         *TOLD,
-        Input({"do": ALL, "model": ALL}, "n_clicks"),
+        Input("deed", "data"),
         *HERE,
         prevent_initial_call=True,
         running=[(Output("working", "children"), WAIT, "")],
     )
-    async def do(_: list[int], pathname: str, search: str) -> Any:
-        touched = ctx.triggered_id
-        if not touched or not ctx.triggered[0]["value"] or touched["do"] not in DEEDS:
+    async def do(wanted: dict[str, str] | None, pathname: str, search: str) -> Any:
+        if not wanted or wanted["do"] not in DEEDS:
             raise PreventUpdate
-        deed, model = DEEDS[touched["do"]], parse_named(touched["model"])
-        return await done(lambda: deed(desk.lens, desk.settings, model), pathname, search)
+        deed, model = DEEDS[wanted["do"]], wanted["model"]
+        return await done(
+            lambda: deed(desk.lens, desk.settings, parse_named(model)), pathname, search
+        )
 
     @app.callback(
         *TOLD,

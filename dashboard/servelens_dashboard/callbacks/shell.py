@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from dash import Dash, Input, Output, State, ctx, html, no_update, set_props
+from dash import Dash, Input, Output, State, ctx, dcc, html, no_update, set_props
 from dash.exceptions import PreventUpdate
 
 from servelens_dashboard.components.notice import notice, retry_all
 from servelens_dashboard.desk import Desk
-from servelens_dashboard.lens import Lens
-from servelens_dashboard.scene import set_scene
+from servelens_dashboard.lens import Lens, Overview
+from servelens_dashboard.scene import Scene, set_scene
 from servelens_dashboard.staying import news_of
 from servelens_dashboard.troubles import EXPECTED, tell, unexpected
 from servelens_dashboard.url_state import MODELS, MODELS_PATH, View, parse, parse_at
@@ -31,30 +31,33 @@ def register(app: Dash, desk: Desk) -> None:
         Input("pulse", "data"),
         Input("again", "data"),
         State("permalink", "href", allow_optional=True),
+        State("drawn", "data", allow_optional=True),
         State("predictions-ask", "data", allow_optional=True),
     )
     async def show_page(
         pathname: str,
         search: str,
-        pulse: str,
+        _: str,
         again: int | None,
         permalink: str | None,
+        drawn: str | None,
         shown: dict[str, str] | None,
     ) -> Any:
         touched = list(ctx.triggered_prop_ids.values())
+        if shown is None and touched == ["pulse"]:
+            shown = {"href": permalink or "", "pulse": drawn or ""}
         if touched in (["pulse"], ["again"]):
             if pathname == MODELS_PATH and touched == ["pulse"]:
                 raise PreventUpdate  # its table looks by itself, and what was told there stays
             # What a page has chosen by itself stays, even if the model has lost its workers.
             address = urlsplit(permalink or f"{pathname}{search}")
             pathname, search = address.path, address.query
-        pulse = f"{pulse} {again}" if again else pulse
-        if staying := await desk.run(_staying, desk.lens, pathname, search, pulse, shown):
+        if staying := await desk.run(_staying, desk.lens, pathname, search, again, shown):
             links, news = staying
             for name, properties in news:
                 set_props(name, properties)
             return no_update, links
-        return await desk.run(_page, desk, pathname, search, pulse)
+        return await desk.run(_page, desk, pathname, search, again)
 
     @app.callback(
         Output("pulse", "data"),
@@ -70,31 +73,45 @@ def register(app: Dash, desk: Desk) -> None:
 
 
 def _staying(
-    lens: Lens, pathname: str, search: str, pulse: str, shown: dict[str, str] | None
+    lens: Lens, pathname: str, search: str, again: int | None, shown: dict[str, str] | None
 ) -> tuple[Any, News] | None:
     """The links of a page that stays as it is, and what of it is other than before."""
-    if shown is None or shown["pulse"] != pulse:
+    if shown is None:
         return None
     try:
         scene = set_scene(parse(pathname, search), lens)
         before = parse_at(shown["href"])
     except EXPECTED:
         return None  # told where the page is drawn
+    pulse = _pulse(scene, again)
+    if shown["pulse"] != pulse:
+        return None
     news = news_of(before, scene, lens, pulse)
-    return None if news is None else (page_links(scene.view, scene.overview), news)
+    return None if news is None else (_links(scene.view, scene.overview, pulse), news)
 
 
-def _page(desk: Desk, pathname: str, search: str, pulse: str) -> tuple[Any, Any]:
+def _pulse(scene: Scene, again: int | None) -> str:
+    return f"{scene.pulse} {again}" if again else scene.pulse
+
+
+def _page(desk: Desk, pathname: str, search: str, again: int | None) -> tuple[Any, Any]:
     view, overview = View(), desk.lens.overview()
     try:
         view = parse(pathname, search)
         if view.page == MODELS:
-            return models.page(view, desk.lens, desk.settings), page_links(view, overview)
+            return models.page(view, desk.lens, desk.settings), _links(view, overview)
         scene = set_scene(view, desk.lens)
-        return PAGES[view.page](scene, desk.lens, pulse), page_links(scene.view, overview)
+        pulse = _pulse(scene, again)
+        drawn = PAGES[view.page](scene, desk.lens, pulse)
+        return drawn, _links(scene.view, overview, pulse)
     except EXPECTED as error:
         trouble = tell(error)
     except Exception as error:
         trouble = unexpected(error)
     told = html.Div(notice(trouble, retry_all()), className="stage alone")
-    return told, page_links(view, overview)
+    return told, _links(view, overview)
+
+
+def _links(view: View, overview: Overview, pulse: str | None = None) -> list[Any]:
+    """With what the page was drawn for, if it need not be drawn again for that."""
+    return [*page_links(view, overview), dcc.Store(id="drawn", data=pulse)]

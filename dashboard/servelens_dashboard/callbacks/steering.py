@@ -14,7 +14,7 @@ from servelens_dashboard.figures.field import place_at
 from servelens_dashboard.ground import ground
 from servelens_dashboard.lens import Lens
 from servelens_dashboard.scene import set_scene
-from servelens_dashboard.troubles import EXPECTED, unexpected
+from servelens_dashboard.troubles import EXPECTED, tell, unexpected
 from servelens_dashboard.url_state import Entry, View, parse, parse_entry, parse_named
 
 HERE = (State("url", "pathname"), State("url", "search"))
@@ -30,23 +30,27 @@ def register(app: Dash, desk: Desk) -> None:
 def _steer(app: Dash, desk: Desk, input_: Input, change: Change) -> None:
     """`change` is told what was touched and its value, and says which view is wanted, if another.
 
-    A control is also told of when it is only just drawn; it then says what the address says.
+    A control is also told of when it is only just drawn; it then says what the address says. Why
+    nothing comes of a touch is said until the next one.
     """
 
     @app.callback(
-        Output("url", "search", allow_duplicate=True), input_, *HERE, prevent_initial_call=True
+        Output("url", "search", allow_duplicate=True),
+        Output("working", "children", allow_duplicate=True),
+        input_,
+        *HERE,
+        prevent_initial_call=True,
     )
     async def steer(_: Any, pathname: str, search: str) -> Any:
         touched, value = ctx.triggered_id, ctx.triggered[0]["value"]
         try:
             view = parse(pathname, search)
             wanted = await desk.run(change, desk.lens, view, touched, value)
-        except EXPECTED:
-            return no_update
+        except EXPECTED as error:
+            return no_update, tell(error).words
         except Exception as error:
-            unexpected(error)
-            return no_update
-        return no_update if wanted in (None, view) else wanted.search
+            return no_update, unexpected(error).words
+        return no_update if wanted in (None, view) else wanted.search, ""
 
 
 def choose_model(lens: Lens, view: View, _: Any, model: str) -> View | None:

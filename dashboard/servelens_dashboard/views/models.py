@@ -27,6 +27,7 @@ def page(view: View, lens: Lens, settings: Settings) -> list[Any]:
             [
                 html.Div(table(view, lens.overview()), id="models-table", className="wide tall"),
                 html.Div(id="models-told", role="status"),
+                dcc.Store(id="deed"),
                 html.Div(id="files"),
                 dcc.Store(id="files-ask", data=view.href),
                 _register_form(archives(settings)),
@@ -43,7 +44,7 @@ def table(view: View, overview: Overview) -> Any:
     if not overview.models:
         return hint("No model is registered yet. Register one from the server's store:")
     rows = [
-        _row(view, version, place == 0, len(versions))
+        _row(view, version, place == 0)
         for versions in overview.models.values()
         for place, version in enumerate(versions)
     ]
@@ -57,13 +58,13 @@ def table(view: View, overview: Overview) -> Any:
     )
 
 
-def _row(view: View, version: Version, default: bool, versions: int) -> html.Tr:
+def _row(view: View, version: Version, default: bool) -> html.Tr:
     named = Named(version.name, None if default else version.version)
     opened = View("explain", (named,), view.photo)
     return html.Tr(
         [
             html.Th(dcc.Link(version.name, href=opened.href), scope="row"),
-            html.Td([version.version, html.Small(" default") if default and versions > 1 else ""]),
+            html.Td([version.version, html.Small(" default") if default else ""]),
             html.Td(_state(version), className="state"),
             html.Td(_workers(version), className="figure"),
             html.Td(_device(version)),

@@ -10,6 +10,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ class Workshop:
         self._builder = Builder(settings.builder)
         self._jobs: dict[tuple[str, str], Job] = {}
         self._ours: set[str] = set()
+        self._under_way: set[str] = set()
         self._lock = threading.Lock()
 
     @property
@@ -78,7 +80,11 @@ class Workshop:
 
     def look(self, item: Item) -> Job:
         """What a recipe says, or would say of these weights; asked once."""
-        return self.job(LOOK, item.name) or self._begin(LOOK, item, self._look)
+        return self.job(LOOK, item.name) or self.look_anew(item)
+
+    def look_anew(self, item: Item) -> Job:
+        """What a look has failed at may be mended, such as a builder that was missing."""
+        return self._begin(LOOK, item, self._look)
 
     def build(self, item: Item, values: Mapping[str, Any]) -> Job:
         """An archive in the store, registered; its result is the model's name."""
@@ -116,7 +122,16 @@ class Workshop:
 
     def _build(self, item: Item, job: Job, values: Mapping[str, Any]) -> str:
         name = str(values.get("name") or item.file.stem)
-        target = self._target(name)
+        with self._target(name) as target:
+            self._write(item, job, values, name, target)
+            job.said.append("registering the model and starting its worker")
+            running.register(self._lens, self._settings, target.name, name, 1)
+        self._lens.look_again()
+        return name
+
+    def _write(
+        self, item: Item, job: Job, values: Mapping[str, Any], name: str, target: Path
+    ) -> None:
         if item.is_archive and values.get(LENS) == BESIDE:
             target.unlink(missing_ok=True)  # one of ours, from a try before
             given = [str(item.file), "--out", str(target), "--name", name]
@@ -132,10 +147,6 @@ class Workshop:
                 BUILD, given, lambda line: None if line in known else job.said.append(line)
             )
         self._ours.add(target.name)
-        job.said.append("registering the model and starting its worker")
-        running.register(self._lens, self._settings, target.name, name, 1)
-        self._lens.look_again()
-        return name
 
     def _found(self, item: Item) -> Mapping[str, Any]:
         """Nothing is built that was not looked at, whatever a browser asks for."""
@@ -153,15 +164,40 @@ class Workshop:
                 value = str(file)
             yield from ("--set", f"{key}={json.dumps(value)}")
 
-    def _target(self, name: str) -> Path:
-        """In the store, of which nothing is overwritten that was not written here."""
+    @contextmanager
+    def _target(self, name: str) -> Iterator[Path]:
+        """Its place in the store, which nobody else writes to meanwhile."""
         if self._settings.store is None:
             raise NotDone(NO_STORE)
         running.check_name(name)
         target = self._settings.store / f"{name}.mar"
-        if target.exists() and target.name not in self._ours:
+        with self._lock:
+            if target.name in self._under_way:
+                raise NotDone(
+                    f"The archive {target.name} is being built already; take another name."
+                )
+            self._under_way.add(target.name)
+        try:
+            self._check_free(target)
+            yield target
+        finally:
+            self._under_way.discard(target.name)
+
+    def _check_free(self, target: Path) -> None:
+        """Nothing is overwritten that was not written here, nor what the server still runs."""
+        if not target.exists():
+            return
+        if target.name not in self._ours:
             raise NotDone(f"The model store has a {target.name} already; take another name.")
-        return target
+        overview = self._lens.look_again()
+        if overview.error is not None:
+            raise overview.error
+        for version in (version for versions in overview.models.values() for version in versions):
+            if version.archive == target.name:
+                raise NotDone(
+                    f"The server has {version.name} {version.version} from {target.name}, which "
+                    "would be overwritten; take another name, or unregister it first."
+                )
 
 
 def _do(work: Callable[[Item, Job], Any], item: Item, job: Job) -> None:
@@ -171,8 +207,7 @@ def _do(work: Callable[[Item, Job], Any], item: Item, job: Job) -> None:
     except EXPECTED as error:
         job.problem = tell(error).what
     except Exception as error:
-        trouble = unexpected(error)
-        job.problem = f"{trouble.what} {trouble.advice}"
+        job.problem = unexpected(error).words
 
 
 def _copy(source: Path, target: Path) -> None:
