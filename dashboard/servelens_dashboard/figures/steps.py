@@ -1,0 +1,181 @@
+"""A model's depth as a row of small maps: each layer that stands for it with its strongest channel.
+
+Of several models each has a row, and what stands in one column is at the same share of the depth.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from servelens.client import Activation
+from servelens.client.colours import Scale
+from servelens_dashboard.figures import look
+from servelens_dashboard.figures.depth import places
+from servelens_dashboard.figures.grid import LARGEST, Grid
+from servelens_dashboard.figures.look import LIGHT, Theme, brief, number, plain
+from servelens_dashboard.figures.maps import Plane, plane, unseen
+from servelens_dashboard.figures.recolouring import HEAT, SOLID, heat_png, mapped
+from servelens_dashboard.figures.sprites import EDGE, frame, nearest, shrunk, sprite
+from servelens_dashboard.figures.twin import Cell, Twin
+
+Models = Mapping[str, Sequence[Activation]]
+
+# The lines under a map, and how many letters each has room for.
+LABEL, LETTERS = 54, 14
+
+
+def mapped_steps(layers: Sequence[Activation]) -> list[Activation]:
+    """Those that have a map, and not a number for each channel."""
+    return [layer for layer in layers if layer.maps is not None and layer.maps.ndim > 2]
+
+
+def columns_of(count: int, columns: int) -> list[int]:
+    """The first step stands in the first column, the last one in the last, the others between."""
+    return [round(place) for place in places(count, columns)]
+
+
+def most_columns(models: Models) -> int:
+    return max((len(mapped_steps(layers)) for layers in models.values()), default=0)
+
+
+def grid_of(steps: Sequence[Activation], columns: int) -> Grid:
+    """All cells have the proportions of the finest map, which is the first layer's."""
+    height, width = _plane(steps[0]).shape
+    longest = max(height, width)
+    cell = max(1, LARGEST * width // longest), max(1, LARGEST * height // longest)
+    return Grid(columns, columns, cell, shrink=1, strip=0)
+
+
+def draw(steps: Sequence[Activation], columns: int, theme: Theme = LIGHT) -> go.Figure:
+    """Each map on its own scale: a deep layer's numbers are of another size than a first one's."""
+    planes = [_plane(step) for step in steps]
+    signed = any(bool(values.min() < 0) for values in planes)
+    scales = [Scale.of(values, signed=signed) for values in planes]
+    grid, stands = grid_of(steps, columns), columns_of(len(steps), columns)
+    width, height = grid.size
+    drawn = look.figure(
+        theme,
+        margin=look.sides(bottom=LABEL),
+        meta=mapped(signed=signed, photo=False),
+        **look.picture_axes(width, height),
+    )
+    around = -EDGE, -EDGE, width + EDGE, height + EDGE
+    channels: list[int | None] = [None] * columns
+    sheet = np.zeros((columns, *grid.cell[::-1]))
+    sheet_scales = [scales[0]] * columns
+    for column, step, values, scale in zip(stands, steps, planes, scales, strict=True):
+        channels[column] = step.channels[0].index
+        sheet[column], sheet_scales[column] = _fitted(values, grid), scale
+        drawn.add_annotation(_label(step, scale, grid, column, theme))
+    source = heat_png(sprite(sheet, sheet_scales, grid), SOLID, signed=signed)
+    drawn.update_layout(
+        images=[
+            look.picture(source, (0, 0, width, height), name=HEAT, above=False),
+            look.picture(frame(grid, channels, theme), around, name="frame", above=True),
+        ]
+    )
+    return drawn.add_trace(_hover(steps, stands, scales, grid))
+
+
+def ratio(steps: Sequence[Activation], columns: int) -> float:
+    """Height to width, without the labels."""
+    width, height = grid_of(steps, columns).size
+    return height / width
+
+
+def name_each(steps: Sequence[Activation]) -> str:
+    """What stands where, for those who do not see it."""
+    return ", ".join(f"{step.layer} channel {step.channels[0].index}" for step in steps)
+
+
+def tell(models: Models) -> Twin:
+    several = len(models) > 1
+    columns = most_columns(models)
+    rows: list[dict[str, Cell]] = []
+    said: list[str] = []
+    for model, layers in models.items():
+        steps = mapped_steps(layers)
+        for column, step in zip(columns_of(len(steps), columns), steps, strict=True):
+            which: dict[str, Cell] = {"model": model, "column": column + 1} if several else {}
+            rows.append({**which, **_row(step)})
+        if steps:
+            of = f"{model}, " if several else ""
+            said.append(f"{of}{len(steps)} layers, from {steps[0].layer} to {steps[-1].layer}")
+    if not rows:
+        return Twin("No layer has a map.")
+    return Twin(f"The strongest channel of each layer of {'; of '.join(said)}.", tuple(rows))
+
+
+def _plane(step: Activation) -> Plane:
+    return plane(step.to_numpy()[0])
+
+
+def _fitted(values: Plane, grid: Grid) -> Plane:
+    """In a cell's own pixels; each number a square, or a pixel the mean of several."""
+    width, height = grid.cell
+    by = math.ceil(max(values.shape) / max(grid.cell))
+    small: Plane = shrunk(values[None], by)[0]
+    rows, columns = nearest(small.shape[0], height), nearest(small.shape[1], width)
+    return small[rows[:, None], columns]
+
+
+def _label(step: Activation, scale: Scale, grid: Grid, column: int, theme: Theme) -> dict[str, Any]:
+    left, _, right, _ = grid.box(column)
+    ends = "all zero" if scale.is_zero else f"{number(scale.low)} to {number(scale.high)}"
+    return {
+        "text": f"{plain(_short(step.layer))}<br>channel {step.channels[0].index}<br>{ends}",
+        "font": {"color": theme.quiet, "size": look.SMALL},
+        "xref": "x",
+        "x": (left + right) / 2,
+        "yref": "y domain",
+        "y": 0,
+        "yanchor": "top",
+        "showarrow": False,
+    }
+
+
+def _short(layer: str) -> str:
+    """Its end, where there is no room for all of it; the whole is hovered over and in the table."""
+    return layer if len(layer) <= LETTERS else brief(layer.split(".")[-1], LETTERS)
+
+
+def _hover(
+    steps: Sequence[Activation], stands: Sequence[int], scales: Sequence[Scale], grid: Grid
+) -> dict[str, Any]:
+    means = np.full((1, grid.columns), np.nan)
+    names = np.full((1, grid.columns), "", dtype=object)
+    words = np.full((1, grid.columns, 2), "", dtype=object)
+    for column, step, scale in zip(stands, steps, scales, strict=True):
+        means[0, column] = _plane(step).mean()
+        names[0, column] = plain(step.layer)
+        words[0, column] = [step.channels[0].index, scale.words()]
+    return unseen(
+        means,
+        (0, 0, *grid.size),
+        Scale.shared(scales),
+        SOLID,
+        text=names,
+        customdata=words,
+        hovertemplate="%{text}, channel %{customdata[0]}<br>mean %{z:.3g}"
+        "<br>%{customdata[1]}<extra></extra>",
+        hoverongaps=False,
+        showscale=False,
+    )
+
+
+def _row(step: Activation) -> dict[str, Cell]:
+    values = _plane(step)
+    return {
+        "layer": step.layer,
+        "channel": step.channels[0].index,
+        "mean": step.channels[0].mean,
+        "min": float(values.min()),
+        "max": float(values.max()),
+        "colours end at": Scale.of(values, signed=False).end,
+        "map": " × ".join(map(str, values.shape)),
+    }
