@@ -104,11 +104,12 @@ def tell(models: Models) -> Twin:
             which: dict[str, Cell] = {"model": model, "column": column + 1} if several else {}
             rows.append({**which, **_row(step)})
         if steps:
-            of = f"{model}, " if several else ""
-            said.append(f"{of}{len(steps)} layers, from {steps[0].layer} to {steps[-1].layer}")
+            of = f" of {model}" if several else ""
+            ends = f"{steps[0].layer} to {steps[-1].layer}"
+            said.append(f"each of {len(steps)} layers{of}, from {ends}")
     if not rows:
         return Twin("No layer has a map.")
-    return Twin(f"The strongest channel of each layer of {'; of '.join(said)}.", tuple(rows))
+    return Twin(f"The strongest channel of {'; of '.join(said)}.", tuple(rows))
 
 
 def _plane(step: Activation) -> Plane:
