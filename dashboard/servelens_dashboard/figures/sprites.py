@@ -35,7 +35,7 @@ def sprite(maps: Maps, scales: Sequence[Scale], grid: Grid) -> Bytes:
     down = nearest(levels.shape[1], grid.cell[1])
     right = nearest(levels.shape[2], grid.cell[0])
     large = levels[:, down[:, None], right]
-    whole: Bytes = tiled(large, grid.columns, (GAP, GAP + grid.strip), 0)
+    whole: Bytes = tiled(large, grid.columns, (grid.gap, grid.gap + grid.strip), 0)
     return whole
 
 
@@ -78,8 +78,8 @@ def frame(grid: Grid, numbers: Sequence[int | None], theme: Theme) -> str:
 def _windows(grid: Grid, are_empty: Sequence[bool]) -> Bytes:
     """0 where a map is to be seen, a line around it, and paper where nothing is."""
     width, height = grid.cell
-    window = np.full((height + GAP + grid.strip, width + GAP), PAPER, np.uint8)
-    window[: height + GAP] = LINE
+    window = np.full((height + grid.gap + grid.strip, width + grid.gap), PAPER, np.uint8)
+    window[: height + GAP, : width + GAP] = LINE
     window[:height, :width] = 0
     windows = np.repeat(window[None], grid.count, axis=0)
     windows[np.array(are_empty)] = PAPER

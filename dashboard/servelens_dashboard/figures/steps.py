@@ -27,6 +27,8 @@ Models = Mapping[str, Sequence[Activation]]
 
 # The lines under a map, and how many letters each has room for.
 LABEL, LETTERS = 54, 14
+# Between two maps, which are no parts of one picture.
+APART = 16
 
 
 def mapped_steps(layers: Sequence[Activation]) -> list[Activation]:
@@ -48,7 +50,7 @@ def grid_of(steps: Sequence[Activation], columns: int) -> Grid:
     height, width = _plane(steps[0]).shape
     longest = max(height, width)
     cell = max(1, LARGEST * width // longest), max(1, LARGEST * height // longest)
-    return Grid(columns, columns, cell, shrink=1, strip=0)
+    return Grid(columns, columns, cell, shrink=1, strip=0, gap=APART)
 
 
 def draw(steps: Sequence[Activation], columns: int, theme: Theme = LIGHT) -> go.Figure:
