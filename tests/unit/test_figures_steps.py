@@ -176,3 +176,8 @@ def test_steps_are_told_as_numbers() -> None:
     assert steps.tell({"none": BARE}).caption == "No layer has a map."
     assert steps.most_columns({"one": THREE, "none": BARE}) == 3
     assert steps.most_columns({}) == 0
+
+
+def test_ends_that_are_long_have_two_lines() -> None:
+    (note,) = steps.draw((step("one", 12, [[-0.0123, 0.0456]]),), 1).layout.annotations
+    assert note.text == "one<br>channel 12<br>-0.0123<br>to 0.0456"

@@ -26,7 +26,7 @@ from servelens_dashboard.figures.twin import Cell, Twin
 Models = Mapping[str, Sequence[Activation]]
 
 # The lines under a map, and how many letters each has room for.
-LABEL, LETTERS = 54, 14
+LABEL, LETTERS = 68, 14
 # Between two maps, which are no parts of one picture.
 APART = 16
 
@@ -74,10 +74,13 @@ def draw(steps: Sequence[Activation], columns: int, theme: Theme = LIGHT) -> go.
         channels[column] = step.channels[0].index
         sheet[column], sheet_scales[column] = _fitted(values, grid), scale
         drawn.add_annotation(_label(step, scale, grid, column, theme))
-    source = heat_png(sprite(sheet, sheet_scales, grid), SOLID, signed=signed)
+    # Without the gaps at its far sides, where a hair of it would shimmer through.
+    levels = sprite(sheet, sheet_scales, grid)[:-APART, :-APART]
+    source = heat_png(levels, SOLID, signed=signed)
+    maps = 0, 0, width - APART, height - APART
     drawn.update_layout(
         images=[
-            look.picture(source, (0, 0, width, height), name=HEAT, above=False),
+            look.picture(source, maps, name=HEAT, above=False),
             look.picture(frame(grid, channels, theme), around, name="frame", above=True),
         ]
     )
@@ -129,9 +132,9 @@ def _fitted(values: Plane, grid: Grid) -> Plane:
 
 def _label(step: Activation, scale: Scale, grid: Grid, column: int, theme: Theme) -> dict[str, Any]:
     left, _, right, _ = grid.box(column)
-    ends = "all zero" if scale.is_zero else f"{number(scale.low)} to {number(scale.high)}"
+    channel = f"channel {step.channels[0].index}"
     return {
-        "text": f"{plain(_short(step.layer))}<br>channel {step.channels[0].index}<br>{ends}",
+        "text": "<br>".join((plain(_short(step.layer)), channel, *_ends(scale))),
         "font": {"color": theme.quiet, "size": look.SMALL},
         "xref": "x",
         "x": (left + right) / 2,
@@ -145,6 +148,14 @@ def _label(step: Activation, scale: Scale, grid: Grid, column: int, theme: Theme
 def _short(layer: str) -> str:
     """Its end, where there is no room for all of it; the whole is hovered over and in the table."""
     return layer if len(layer) <= LETTERS else brief(layer.split(".")[-1], LETTERS)
+
+
+def _ends(scale: Scale) -> tuple[str, ...]:
+    if scale.is_zero:
+        return ("all zero",)
+    low, to_high = number(scale.low), f"to {number(scale.high)}"
+    together = f"{low} {to_high}"
+    return (together,) if len(together) <= LETTERS else (low, to_high)
 
 
 def _hover(
