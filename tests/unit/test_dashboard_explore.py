@@ -294,7 +294,7 @@ def test_a_model_that_is_compared_is_run_once_for_its_words_numbers_and_maps(
     assert result.cost.forwards == 1
     assert len(result.predictions) > 1
     layers = scene.capability["default_layers"]
-    assert [shown.layer for shown in steps.mapped_steps(result.activations)] == layers
+    assert [shown.layer for shown in steps.with_maps(result.activations)] == layers
     for shown in result.activations:
         every = every_map(ask, shown.layer)
         (channel,) = shown.channels

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 
 from servelens.client import Activation
 from servelens.client.colours import Scale
@@ -31,7 +32,7 @@ LABEL, LETTERS = 68, 14
 APART = 16
 
 
-def mapped_steps(layers: Sequence[Activation]) -> list[Activation]:
+def with_maps(layers: Sequence[Activation]) -> list[Activation]:
     """Those that have a map, and not a number for each channel."""
     return [layer for layer in layers if layer.maps is not None and layer.maps.ndim > 2]
 
@@ -42,7 +43,7 @@ def columns_of(count: int, columns: int) -> list[int]:
 
 
 def most_columns(models: Models) -> int:
-    return max((len(mapped_steps(layers)) for layers in models.values()), default=0)
+    return max((len(with_maps(layers)) for layers in models.values()), default=0)
 
 
 def grid_of(steps: Sequence[Activation], columns: int) -> Grid:
@@ -66,23 +67,20 @@ def draw(steps: Sequence[Activation], columns: int, theme: Theme = LIGHT) -> go.
         meta=mapped(signed=signed, photo=False),
         **look.picture_axes(width, height),
     )
-    around = -EDGE, -EDGE, width + EDGE, height + EDGE
-    channels: list[int | None] = [None] * columns
-    sheet = np.zeros((columns, *grid.cell[::-1]))
-    sheet_scales = [scales[0]] * columns
-    for column, step, values, scale in zip(stands, steps, planes, scales, strict=True):
-        channels[column] = step.channels[0].index
-        sheet[column], sheet_scales[column] = _fitted(values, grid), scale
-        drawn.add_annotation(_label(step, scale, grid, column, theme))
-    # Without the gaps at its far sides, where a hair of it would shimmer through.
-    levels = sprite(sheet, sheet_scales, grid)[:-APART, :-APART]
-    source = heat_png(levels, SOLID, signed=signed)
     maps = 0, 0, width - APART, height - APART
+    around = -EDGE, -EDGE, width + EDGE, height + EDGE
+    source = heat_png(_sheet(planes, scales, stands, grid), SOLID, signed=signed)
+    channels = {at: step.channels[0].index for at, step in zip(stands, steps, strict=True)}
+    edges = frame(grid, [channels.get(column) for column in range(columns)], theme)
     drawn.update_layout(
         images=[
             look.picture(source, maps, name=HEAT, above=False),
-            look.picture(frame(grid, channels, theme), around, name="frame", above=True),
-        ]
+            look.picture(edges, around, name="frame", above=True),
+        ],
+        annotations=[
+            _label(step, scale, grid, column, theme)
+            for step, scale, column in zip(steps, scales, stands, strict=True)
+        ],
     )
     return drawn.add_trace(_hover(steps, stands, scales, grid))
 
@@ -104,7 +102,7 @@ def tell(models: Models) -> Twin:
     rows: list[dict[str, Cell]] = []
     said: list[str] = []
     for model, layers in models.items():
-        steps = mapped_steps(layers)
+        steps = with_maps(layers)
         for column, step in zip(columns_of(len(steps), columns), steps, strict=True):
             which: dict[str, Cell] = {"model": model, "column": column + 1} if several else {}
             rows.append({**which, **_row(step)})
@@ -119,6 +117,17 @@ def tell(models: Models) -> Twin:
 
 def _plane(step: Activation) -> Plane:
     return plane(step.to_numpy()[0])
+
+
+def _sheet(
+    planes: Sequence[Plane], scales: Sequence[Scale], stands: Sequence[int], grid: Grid
+) -> NDArray[np.uint8]:
+    """Without the gaps at its far sides, where a hair of it would shimmer through the frame."""
+    cells = np.zeros((grid.columns, *grid.cell[::-1]))
+    cells[stands] = [_fitted(values, grid) for values in planes]
+    each = dict(zip(stands, scales, strict=True))
+    filled = [each.get(column, scales[0]) for column in range(grid.columns)]
+    return sprite(cells, filled, grid)[:-APART, :-APART]
 
 
 def _fitted(values: Plane, grid: Grid) -> Plane:

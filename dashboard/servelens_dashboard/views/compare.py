@@ -116,7 +116,7 @@ def _steps(name: str, answer: Answer, columns: int, theme: Theme) -> list[Any]:
         return [hint("has not answered yet")]
     if isinstance(answer, Trouble):
         return [notice(answer, retry_all())]
-    shown = steps.mapped_steps(answer)
+    shown = steps.with_maps(answer)
     if not shown:
         why = next((layer.problem.words for layer in answer if layer.problem is not None), None)
         return [hint(why or "None of the layers that stand for its depth has a map.")]

@@ -34,7 +34,7 @@ def journey_body(scene: Scene, result: Result, theme: Theme) -> list[Any]:
 
 def _player(scene: Scene, result: Result, theme: Theme) -> list[Any]:
     """All frames are here from the start, so that playing asks the server for nothing."""
-    stops = steps.mapped_steps(result.activations)
+    stops = steps.with_maps(result.activations)
     if not stops:
         return []
     layers = [shown.layer for shown in stops]
