@@ -1,9 +1,10 @@
-"""What of a page can be saved, under which address and name.
+"""What of a page can be saved or copied, under which address and name.
 
 `/export/npz/explain?…&part=grad_cam` is the view's own address with what of it is meant, so that a
-link is all that a page needs; `&trust=1` is put to it in the browser where the map's trust card is
-there to be seen, and then the file has it too (assets/exports.js). Pictures are saved by the
-browser, which knows how they look there.
+link is all that a page needs; `/calls/curl/explain?…` is the call that it is the answer to.
+`&trust=1` is put to it in the browser where the map's trust card is there to be seen, and then the
+file has it too (assets/exports.js). Pictures are saved by the browser, which knows how they look
+there.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from urllib.parse import quote
 from servelens.client.saving import harmless
 from servelens_dashboard.url_state import PLAIN, View
 
-DOOR = "/export"
+FILES, CALLS = "/export", "/calls"
 CARD = "trust"
 # Of a photo's name, enough to tell two files apart.
 PHOTO_LETTERS = 8
@@ -36,9 +37,9 @@ KINDS: Mapping[str, Kind] = {
 }
 
 
-def address(kind: str, view: View, part: str) -> str:
+def address(door: str, kind: str, view: View, part: str) -> str:
     mark = "&" if view.search else "?"
-    return f"{DOOR}/{kind}{view.href}{mark}part={quote(part, safe=PLAIN)}"
+    return f"{door}/{kind}{view.href}{mark}part={quote(part, safe=PLAIN)}"
 
 
 def file_name(view: View, part: str) -> str:

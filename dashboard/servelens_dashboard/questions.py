@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -16,7 +17,9 @@ from servelens_dashboard.scene import MAP, Scene, depth_request, target_of
 # Answers a request about the scene's photo.
 Ask = Callable[[Mapping[str, Any]], Result]
 
-MOST_CHANNELS = 64
+MOST_CHANNELS = 512
+# At two bytes each an answer of so many numbers is within what an archive gives at once.
+MOST_NUMBERS = 2_900_000
 # Of more classes than that only the first ones are told, before and after.
 MOST_TOLD = 1000
 BY_CLASS = "relevance"
@@ -37,12 +40,18 @@ def about(scene: Scene, lens: Lens) -> Ask:
     return partial(lens.ask, scene.version, scene.view.photo or "")
 
 
+def most_channels(scene: Scene) -> int:
+    """So many of the layer's as can be had at once."""
+    count, *sides = (scene.layer or {}).get("shape") or (MOST_CHANNELS,)
+    return int(max(1, min(count, MOST_CHANNELS, MOST_NUMBERS // max(1, math.prod(sides)))))
+
+
 def atlas(scene: Scene, ask: Ask) -> Result:
     """The layer's first channels in the order that is wanted."""
     sort = scene.view.sort_by or USUAL_SORT
     if sort == BY_ABLATION:
         return ask(_activations(scene, channels=_most_missed(scene, ask)))
-    request = _activations(scene, channels=MOST_CHANNELS, sort_by=sort)
+    request = _activations(scene, channels=most_channels(scene), sort_by=sort)
     return ask({**request, "target": target_of(scene.view)} if sort == BY_CLASS else request)
 
 
@@ -100,5 +109,5 @@ def _most_missed(scene: Scene, ask: Ask) -> Sequence[int]:
     for ranking in ask({"rank_channels": wanted, "top_k": 1}).channel_ranking or ():
         if ranking.problem is not None:
             raise NothingToShow(ranking.problem.words)
-        return [effect.index for effect in ranking.channels[:MOST_CHANNELS]]
+        return [effect.index for effect in ranking.channels[: most_channels(scene)]]
     raise BadAnswer("the server's answer has no ranking of the channels")

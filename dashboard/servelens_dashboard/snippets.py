@@ -1,22 +1,29 @@
 """The call that was just made, to be copied: for a shell, and for Python.
 
-The photo is fetched from the dashboard. A key is never written out, for it changes and must not get
-about; the file that holds it is named, or the variable that does.
+The photo is fetched from the dashboard. A key or password is never written out, for it changes and
+must not get about; the file that holds it is named, or the variable that does.
 """
 
 from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from servelens.client.keys import KEY_VARIABLES
 from servelens.client.messages import address
-from servelens_dashboard.settings import Settings
+from servelens_dashboard.settings import PASSWORD_VARIABLE, Settings
 from servelens_dashboard.url_state import Named
 
 READ_KEY = "import json, sys; print(json.load(open(sys.argv[1]))['inference']['key'])"
+
+
+READ_NUMBERS = """\
+    for name, numbers in result.to_numpy().items():
+        print(name, numbers.shape)
+"""
 
 
 def as_curl(
@@ -25,8 +32,9 @@ def as_curl(
     fields = [f"-F {shlex.quote(f'{key}={json.dumps(value)}')}" for key, value in request.items()]
     url = settings.inference.rstrip("/") + address("predictions", model.name, model.version)
     key = f'"Authorization: Bearer {_key(settings)}"'
+    password = f'-u ":${PASSWORD_VARIABLE}" ' if settings.password else ""
     lines = (
-        f"curl -s {shlex.quote(_original(dashboard, photo))} |",
+        f"curl -s {password}{shlex.quote(_original(dashboard, photo))} |",
         f"curl -H {key} -F data=@-",
         *fields,
         shlex.quote(url),
@@ -39,20 +47,22 @@ def as_python(
 ) -> str:
     keys = f"KeyFile(Path({str(settings.keys)!r}))" if settings.keys else "keys_from_environment()"
     imported = "KeyFile" if settings.keys else "keys_from_environment"
-    paths = "from pathlib import Path\n" if settings.keys else ""
-    more = dict(request)
-    explain = more.pop("explain", True)
+    paths = "from pathlib import Path\n\n" if settings.keys else ""
+    secret = "import os\n" if settings.password else ""
+    password = f", auth=('', os.environ[{PASSWORD_VARIABLE!r}])" if settings.password else ""
+    more = {**request, **({"version": model.version} if model.version else {})}
+    method = "explain" if more.get("explain") else "predict"
+    explain = f", {more.pop('explain')!r}" if method == "explain" else ""
     given = "".join(f", {name}={value!r}" for name, value in more.items())
-    version = f", version={model.version!r}" if model.version else ""
     return (
-        f"{paths}from urllib.request import urlopen\n\n"
+        f"{secret}{paths}import requests\n\n"
         f"from servelens.client import {imported}, Server\n\n"
-        f"photo = urlopen({_original(dashboard, photo)!r}).read()\n"
+        f"photo = requests.get({_original(dashboard, photo)!r}{password}).content\n"
         f"with Server({settings.inference!r}, keys={keys}) as server:\n"
-        f"    result = server.explain(\n"
-        f"        {model.name!r}, photo, {explain!r}{given}{version}\n"
+        f"    result = server.{method}(\n"
+        f"        {model.name!r}, photo{explain}{given}\n"
         f"    )\n"
-        f"    print(result.attributions[0].to_numpy())\n"
+        f"{READ_NUMBERS}"
     )
 
 
@@ -64,3 +74,17 @@ def _key(settings: Settings) -> str:
     if settings.keys is None:
         return f"${KEY_VARIABLES['inference']}"
     return f"$(python3 -c {shlex.quote(READ_KEY)} {shlex.quote(str(settings.keys))})"
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """A kind of text as a page offers it, and what makes it."""
+
+    title: str
+    of: Callable[[Settings, str, Named, str, Mapping[str, Any]], str]
+
+
+SNIPPETS: Mapping[str, Snippet] = {
+    "curl": Snippet("curl", as_curl),
+    "python": Snippet("Python", as_python),
+}

@@ -8,6 +8,7 @@ import json
 import platform
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -30,9 +31,9 @@ BENCHMARKS = (
 )
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     for name in arguments.names:
         if name not in BENCHMARKS:
             parser.error(f"there is no benchmark {name!r}; there are {', '.join(BENCHMARKS)}")
@@ -69,6 +70,21 @@ def _machine() -> str:
     return f"{platform.machine()}, {torch.get_num_threads()} threads, {versions}"
 
 
+def _writable(text: str) -> Path:
+    """Tried before anything is measured, which may take half an hour; what is there stays."""
+    path = Path(text)
+    is_new = not path.exists()
+    try:
+        path.open("a").close()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(
+            f"{text} cannot be written ({error.strerror}); name a file in a folder that is there"
+        ) from error
+    if is_new:
+        path.unlink()
+    return path
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
@@ -76,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="benchmarks, all of them where none is named: " + ", ".join(BENCHMARKS),
     )
     parser.add_argument("names", nargs="*", metavar="NAME")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
+    parser.add_argument("--json", type=_writable, metavar="FILE", help="write the figures here too")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--scale", type=float, default=1.0, help="more or fewer runs than usual")
     return parser

@@ -56,6 +56,11 @@ def test_a_layer_is_chosen_in_the_diagram(page: Page) -> None:
 
 
 def test_layers_and_channels_are_stepped_through_by_keys(page: Page) -> None:
+    page.goto(f"/explore?model={MODEL}&layer=stem.relu")
+    first = page.get_by_role("link", name="Look at the first", exact=True).get_attribute("href")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#channel-head nav a").first).to_be_visible()
+    expect(page).to_have_url(re.compile(re.escape(first or "nowhere")))
     page.goto(f"/explore?model={MODEL}&layer=stem.relu&channel=3")
     expect(page.locator("#channel-head nav a").first).to_be_visible()
     after = page.locator("#channel-head .after").get_attribute("href") or ""

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from servelens.local import TorchServe
+from servelens.local import Model, TorchServe
 
-ALL = ("health", "tiny: describe", "tiny: predict", "tiny: explain")
+ALL = ("health", "models", "tiny: describe", "tiny: predict", "tiny: explain")
 
 
-def smoke(root: Path, *words: str) -> tuple[int, list[str]]:
-    command = [root / "scripts" / "smoke", *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+def smoke(root: Path, *words: str, **environ: str) -> tuple[int, list[str]]:
+    done = subprocess.run(
+        [root / "scripts" / "smoke", *words],
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     return done.returncode, done.stdout.splitlines()
 
 
@@ -24,7 +31,45 @@ def of(server: TorchServe, *words: str) -> list[str]:
 
 
 def test_a_server_that_does_all_of_it(root: Path, lens_server: TorchServe) -> None:
-    code, said = smoke(root, *of(lens_server, "--model", "tiny"))
+    assert_all_passed(*smoke(root, *of(lens_server, "--model", "tiny")))
+
+
+def test_all_models_that_are_listed_are_asked_and_an_empty_server_passes_nothing(
+    root: Path, lens_store: Path, start_server: Callable[..., TorchServe]
+) -> None:
+    server = start_server(lens_store)
+    code, said = smoke(root, *of(server))
+    assert code == 1
+    assert said == [
+        "ok    health: Healthy",
+        "ok    models: none is registered",
+        "FAIL  predict and explain: no model was checked; register one, or name with --model one "
+        "that is there",
+        "1 of the checks failed",
+    ]
+    server.register(Model.parse("tiny.mar"))
+    assert_all_passed(*smoke(root, *of(server)))
+
+
+def test_without_a_management_address_a_model_has_to_be_named(
+    root: Path, lens_server: TorchServe
+) -> None:
+    code, said = smoke(root, lens_server.url, "--keys", str(lens_server.key_file))
+    assert code == 1
+    assert said[0].startswith("ok    health: ")
+    assert said[1].startswith("FAIL  predict and explain: no model was checked; name one with ")
+    assert len(said) == 3
+
+
+def test_the_key_file_is_known_from_the_environment(root: Path, lens_server: TorchServe) -> None:
+    asked = (lens_server.url, "--model", "tiny")
+    code, said = smoke(root, *asked, SERVELENS_KEY_FILE=str(lens_server.key_file))
+    assert (code, said[-1]) == (0, "all checks passed"), said
+    code, said = smoke(root, *asked, SERVELENS_KEY_FILE="")
+    assert (code, said[-1]) == (1, "4 of the checks failed"), said
+
+
+def assert_all_passed(code: int, said: list[str]) -> None:
     assert code == 0, said
     assert all(
         line.startswith(f"ok    {name}: ") for name, line in zip(ALL, said[:-1], strict=True)

@@ -103,6 +103,34 @@ def test_channels_are_sorted_by_their_numbers(look: Look, ask: Ask) -> None:
     assert sorted(shown(questions.atlas(look(layer="last", sort_by="random"), ask))) == [*range(12)]
 
 
+@pytest.mark.parametrize(
+    ("shape", "most"),
+    [
+        ([12, 4, 4], 12),
+        ([2048, 7, 7], 512),
+        ([512, 28, 28], 512),
+        ([64, 224, 224], 57),
+        ([9, 5000, 5000], 1),
+        ([1000], 512),
+        (None, 512),
+    ],
+)
+def test_so_many_channels_are_asked_for_as_an_answer_has_room_for(
+    look: Look, shape: list[int] | None, most: int
+) -> None:
+    scene = look(layer="last")
+    scene.layer["shape"] = shape
+    asked: list[Any] = []
+
+    def listen(request: Mapping[str, Any]) -> Result:
+        asked.append(request["activations"]["channels"])
+        raise NothingToShow
+
+    with pytest.raises(NothingToShow):
+        questions.atlas(scene, listen)
+    assert asked == [questions.most_channels(scene)] == [most]
+
+
 @pytest.mark.parametrize("target", [None, 4])
 def test_channels_are_sorted_by_what_the_class_would_miss(
     look: Look, ask: Ask, target: int | None

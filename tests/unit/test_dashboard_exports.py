@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from servelens_dashboard.exports import KINDS, address, file_name
+from servelens_dashboard.exports import FILES, KINDS, address, file_name
 from servelens_dashboard.url_state import Entry, Named, View, parse
 
 anything = st.text(max_size=40)
@@ -28,7 +28,7 @@ def test_a_name_of_a_file_has_nothing_that_could_do_harm(model: str, part: str) 
 def test_an_address_brings_back_its_view_and_its_part(part: str) -> None:
     view = View("explain", (Named("a b", "1.0"),), "f" * 32, methods=(Entry("occlusion", "x"),))
     for kind in KINDS:
-        there = urlsplit(address(kind, view, part))
+        there = urlsplit(address(FILES, kind, view, part))
         assert there.path == f"/export/{kind}/explain"
         assert parse("explain", there.query) == view
         assert parse_qs(there.query, keep_blank_values=True)["part"] == [part]
@@ -36,4 +36,4 @@ def test_an_address_brings_back_its_view_and_its_part(part: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_view_with_nothing_said_has_an_address_too(kind: str) -> None:
-    assert address(kind, View("compare"), "maps") == f"/export/{kind}/compare?part=maps"
+    assert address(FILES, kind, View("compare"), "maps") == f"/export/{kind}/compare?part=maps"

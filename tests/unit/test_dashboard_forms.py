@@ -89,3 +89,22 @@ def test_copied_python_says_the_same() -> None:
     assert ast.literal_eval(call.args[2]) == REQUEST["explain"]
     given = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
     assert given == {"target": 2, "top_k": 1, "version": "2.0"}
+
+
+def test_what_is_no_explanation_is_copied_as_what_it_is() -> None:
+    asked = {"activations": {"layers": ["l"], "channels": [3]}, "top_k": 1}
+    text = as_python(Settings(), "http://127.0.0.1:9", Named("m"), "f" * 32, asked)
+    calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
+    call = next(c for c in calls if isinstance(c.func, ast.Attribute) and c.func.attr == "predict")
+    assert len(call.args) == 2
+    assert {k.arg: ast.literal_eval(k.value) for k in call.keywords} == asked
+    words = shlex.split(as_curl(Settings(), "http://127.0.0.1:9", Named("m"), "f" * 32, asked))
+    assert 'activations={"layers": ["l"], "channels": [3]}' in words
+
+
+@pytest.mark.parametrize("made", [as_curl, as_python])
+def test_a_dashboards_password_is_asked_of_the_environment(made: Any) -> None:
+    call = "http://127.0.0.1:9", Named("m"), "f" * 32, REQUEST
+    with_one = made(Settings(password="sesame open"), *call)
+    assert "SERVELENS_DASHBOARD_PASSWORD" in with_one and "sesame" not in with_one
+    assert "PASSWORD" not in made(Settings(), *call)

@@ -18,7 +18,7 @@ from servelens_dashboard.views import panel
 
 PHOTO = "0" * 32
 CAPABILITY = {"input": {"size": [64, 96], "prepared": True}, "layers": [], "methods": []}
-PANEL = panel.Panel("grad_cam", None, False, LIGHT, "http://127.0.0.1")
+PANEL = panel.Panel("grad_cam", None, False, LIGHT)
 
 
 @pytest.fixture

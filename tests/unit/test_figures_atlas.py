@@ -58,6 +58,18 @@ def test_an_atlas_is_as_wide_as_the_stage_and_its_squares_can_be_hit(count: int,
     assert min(grid.cell) >= 12
 
 
+@pytest.mark.parametrize(
+    "shape", [(64, 56, 56), (256, 28, 28), (512, 28, 28), (512, 14, 14), (57, 224, 224)]
+)
+@pytest.mark.parametrize("shared", [True, False])
+def test_no_layers_channels_weigh_more_than_a_browser_is_to_be_sent(
+    shape: tuple[int, int, int], shared: bool
+) -> None:
+    """Of what a ReLU leaves of noise, which is harder to write in few bytes than any photo's."""
+    maps = np.maximum(random_maps(*shape), 0)
+    assert len(atlases.draw(Atlas.of(maps, shared=shared)).to_json()) < 400_000
+
+
 # ------------------------------------------------------------------------------------- pixels
 
 
@@ -200,6 +212,12 @@ def test_silent_channels_are_counted_and_a_silent_layer_is_drawn() -> None:
         == "3 channels of layer4, strongest first, on one scale, 0 to 4; 2 of them all zero."
     )
     assert told.rows[1] == {"channel": 6, "mean": 1.0, "min": 0.0, "max": 4.0}
+
+
+@pytest.mark.parametrize(("of", "said"), [(None, "3 channels"), (3, "3 channels"), (9, "3 of 9")])
+def test_what_is_not_shown_is_counted(of: int | None, said: str) -> None:
+    told = atlases.tell(Atlas.of(random_maps(3, 2, 2)), "layer4", "strongest first", of)
+    assert told.caption.startswith(f"{said} ")
 
 
 def test_on_scales_of_their_own_even_faint_channels_reach_the_last_colour() -> None:

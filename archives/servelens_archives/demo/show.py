@@ -7,6 +7,7 @@ try; with --check it makes the calls itself and judges what it saw.
 from __future__ import annotations
 
 import argparse
+import shlex
 import signal
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from typing import NoReturn
 import requests
 from rich.console import Console
 
+from servelens.client.keys import INFERENCE, KEY_FILE_VARIABLE, KEY_VARIABLES
 from servelens.local import Dashboard, LocalError, Model, Ports, TorchServe
 from servelens.local.errors import BadPorts
 from servelens.local.properties import read_properties
@@ -79,7 +81,7 @@ def serve() -> NoReturn:
 
 def check() -> int:
     with _started(Ports()) as running:
-        verdict = judge(running.client, shortcut="shapes-shortcut", clean="shapes-clean")
+        verdict = judge(running.client, "shapes-shortcut", "shapes-clean", tell=console.print)
         with _dashboard(running) as dashboard:
             shown = _answers(dashboard)
     print("\n".join((*verdict.lines, f"{'ok  ' if shown else 'FAIL'}  the dashboard answers")))
@@ -133,8 +135,25 @@ def _what_to_try(running: TorchServe, dashboard: Dashboard) -> str:
             "",
             "What may be asked:",
             f"  {curl} -F describe=true {running.url}/predictions/shapes-clean",
+            "",
+            "In another terminal these lines make ready for all that the README shows:",
+            *(f"  {line}" for line in _made_ready(running)),
         )
     )
+
+
+def _made_ready(running: TorchServe) -> Iterator[str]:
+    """Lines for a shell, after which `servelens`, Python and curl find the server and its keys."""
+    yield f"cd {shlex.quote(str(ROOT))}"
+    yield "source .venv/bin/activate"
+    known = {
+        "SERVELENS_URL": running.url,
+        "SERVELENS_MANAGEMENT_URL": running.ports.url("management"),
+        KEY_FILE_VARIABLE: str(running.key_file),
+        KEY_VARIABLES[INFERENCE]: running.authorization()["Authorization"].split()[-1],
+    }
+    for name, value in known.items():
+        yield f"export {name}={shlex.quote(value)}"
 
 
 def _sources() -> Iterable[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,12 +30,16 @@ class Looks:
     right: float
 
 
-def judge(server: Server, shortcut: str, clean: str) -> Verdict:
+def judge(
+    server: Server, shortcut: str, clean: str, tell: Callable[[str], None] = lambda progress: None
+) -> Verdict:
     marked = list(marked_photos(PHOTOS))
     moved = list(marked_photos(PHOTOS, "moved"))
     photo = marked[0]
     plain = server.classify(clean, photo.png)
+    tell(f"asking {shortcut} and {clean} about {PHOTOS} photos whose mark goes with its class")
     cheat, honest = looks(server, shortcut, marked), looks(server, clean, marked)
+    tell(f"asking both about {PHOTOS} photos whose mark has moved to another class")
     cheat_moved, honest_moved = looks(server, shortcut, moved), looks(server, clean, moved)
     findings = (
         (

@@ -21,6 +21,12 @@
     slider.dispatchEvent(new Event("input", { bubbles: true }));
   }
 
+  // From none to the first.
+  function after() {
+    const looksAtOne = document.querySelector("#channel-head h2");
+    return looksAtOne ? "#channel-head .after" : "#atlas .first";
+  }
+
   const list = () => document.getElementById("keys").showModal();
 
   const KEYS = {
@@ -31,7 +37,7 @@
     ArrowDown: () => click(neighbour(".layer-tree a", ".here", 1)),
     ArrowUp: () => click(neighbour(".layer-tree a", ".here", -1)),
     ArrowLeft: () => click(document.querySelector("#channel-head .before")),
-    ArrowRight: () => click(document.querySelector("#channel-head .after")),
+    ArrowRight: () => click(document.querySelector(after())),
     p: () => click(document.getElementById("journey-play")),
   };
 

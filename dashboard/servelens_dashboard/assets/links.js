@@ -2,23 +2,9 @@
 (function () {
   "use strict";
 
-  const SHOWN_MS = 2000;
-
-  function tell(text) {
-    window.dash_clientside.set_props("working", { children: text });
-  }
-
-  async function copy() {
+  function copy() {
     const link = document.getElementById("permalink");
-    if (!link) return;
-    const text = link.href + location.hash;
-    try {
-      await navigator.clipboard.writeText(text);
-    } catch {
-      return tell(text); // beyond loopback browsers give no clipboard to a page without TLS
-    }
-    tell("The link is copied.");
-    setTimeout(() => tell(""), SHOWN_MS);
+    if (link) window.servelens.copy(link.href + location.hash, "The link is copied.");
   }
 
   document.addEventListener("click", (event) => {

@@ -7,14 +7,13 @@ that goes on, so that Cancel, another view or a closed tab end it.
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from dash import MATCH, Dash, Input, Output, State, ctx, no_update
 from dash.exceptions import PreventUpdate
 
 from servelens.client import Result
 from servelens_dashboard.components.notice import retry_this
-from servelens_dashboard.components.saving import saving
+from servelens_dashboard.components.saving import copying, saving
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.figures.look import THEMES
 from servelens_dashboard.lens import Lens
@@ -42,7 +41,6 @@ def register(app: Dash, desk: Desk) -> None:
         Input(of_panel(GO_ON), "n_clicks", allow_optional=True),
         Input(of_panel(RETRY), "n_clicks", allow_optional=True),
         State(of_panel(ASK), "id"),
-        State("url", "href"),
     )
     async def show_panel(
         ask: dict[str, str],
@@ -53,7 +51,6 @@ def register(app: Dash, desk: Desk) -> None:
         go_on: int | None,
         retry: int | None,
         where: dict[str, str],
-        here: str,
     ) -> Any:
         """Buttons and clocks that were only just drawn have not been touched. One that was stopped
         stays so until Go on is pressed or something else is asked, whatever draws it anew."""
@@ -64,7 +61,7 @@ def register(app: Dash, desk: Desk) -> None:
         if not counts.get(touched or "", 1):
             raise PreventUpdate
         is_stopped = touched == CANCEL or (go_on == 0 and touched != ASK)
-        panel = Panel(where["panel"], touched, is_stopped, THEMES[theme], _origin(here))
+        panel = Panel(where["panel"], touched, is_stopped, THEMES[theme])
         retry = retry_this(panel.id(RETRY))
         return await desk.drawn(lambda: _panel(desk, ask["href"], panel), retry)
 
@@ -83,19 +80,18 @@ def _panel(desk: Desk, href: str, panel: Panel) -> Any:
     if not panel.is_waited_for and is_awaited(desk.lens, scene, entry):
         return panels.waiting(scene, panel)
     found = asked(desk.lens, scene, entry, None if panel.is_stopped else A_LOOK_S)
-    copied = panels.copies(desk.settings, panel.origin, scene, entry)
     if not found.is_whole:
         body = panels.body(scene, panel, [found.result], desk.lens.shelf.mask)
-        return [*body, panels.progress(panel, found), copied]
+        return [*body, panels.progress(panel, found), copying(scene.view, panel.name)]
     fellows = _on_one_scale(desk.lens, view, panel.name)
     are_awaited = None in fellows
     if panel.touched == FELLOWS and are_awaited:
         return no_update
     results = [found.result, *(result for result in fellows if result is not None)]
     body = panels.body(scene, panel, results, desk.lens.shelf.mask)
-    kept = None if view.page == COMPARE else saving(scene.view, panel.name)
+    kept = (copying if view.page == COMPARE else saving)(scene.view, panel.name)
     clock = panels.fellows_clock(panel) if are_awaited else None
-    return [*body, copied, kept, panels.whole(panel, href), clock]
+    return [*body, kept, panels.whole(panel, href), clock]
 
 
 def _on_one_scale(lens: Lens, view: View, name: str) -> list[Result | None]:
@@ -104,8 +100,3 @@ def _on_one_scale(lens: Lens, view: View, name: str) -> list[Result | None]:
         return []
     others = map(str, view.models if view.page == COMPARE else view.methods)
     return [known(lens, *subject(lens, view, other)) for other in others if other != name]
-
-
-def _origin(href: str) -> str:
-    address = urlsplit(href)
-    return f"{address.scheme}://{address.netloc}"

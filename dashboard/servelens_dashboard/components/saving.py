@@ -1,10 +1,14 @@
-"""What is shown, to be kept: as a picture, which the browser makes, or as a file."""
+"""What is shown, to be kept: as a picture, which the browser makes, as a file, or as the call that
+it is the answer to."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from dash import html
 
-from servelens_dashboard.exports import KINDS, address, file_name
+from servelens_dashboard.exports import CALLS, FILES, KINDS, address, file_name
+from servelens_dashboard.snippets import SNIPPETS
 from servelens_dashboard.url_state import View
 
 
@@ -12,8 +16,27 @@ def saving(view: View, part: str) -> html.Div:
     """Stands beside the graphs that a picture is to be of; assets/exports.js finds them there."""
     name = file_name(view, part)
     files = [
-        html.A(kind.title, href=address(suffix, view, part), download=f"{name}.{suffix}")
+        html.A(kind.title, href=address(FILES, suffix, view, part), download=f"{name}.{suffix}")
         for suffix, kind in KINDS.items()
     ]
     picture = html.Button("PNG", className="save-picture", **{"data-name": name})
-    return html.Div([html.Span("Save as"), picture, *files], className="saving")
+    shown = [html.Span("Save as"), picture, *files, *_calls(view, part)]
+    return html.Div(shown, className="saving")
+
+
+def copying(view: View, part: str) -> html.Div:
+    """The call alone, of what is not there to be saved as a whole."""
+    return html.Div(_calls(view, part), className="copies")
+
+
+def _calls(view: View, part: str) -> list[Any]:
+    """The texts are fetched when they are wanted; see assets/calls.js."""
+    buttons = [
+        _call(snippet.title, address(CALLS, kind, view, part)) for kind, snippet in SNIPPETS.items()
+    ]
+    return [html.Span("Copy as"), *buttons]
+
+
+def _call(title: str, there: str) -> html.Button:
+    told = {"data-call": there, "aria-label": f"Copy as {title}"}
+    return html.Button(title, className="copy-call", **told)

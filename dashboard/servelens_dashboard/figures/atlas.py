@@ -121,13 +121,16 @@ def _edge(theme: Theme) -> dict[str, Any]:
     return {"color": theme.accent, "width": 3}
 
 
-def tell(atlas: Atlas, layer: str, order: str) -> Twin:
+def tell(atlas: Atlas, layer: str, order: str, count: int | None = None) -> Twin:
+    """`count` is how many channels the layer has, where that is known."""
     silent = sum(1 for values in atlas.maps if not values.any())
     low, high = float(atlas.maps.min()), float(atlas.maps.max())
-    count = f"{len(atlas.maps)} channels" if len(atlas.maps) > 1 else "one channel"
+    shown = f"{len(atlas.maps)} channels" if len(atlas.maps) > 1 else "one channel"
+    if count is not None and count > len(atlas.maps):
+        shown = f"{len(atlas.maps)} of {count} channels"
     scale = "on one scale" if atlas.is_shared else "each on its own scale"
     zero = f"; {silent} of them all zero" if silent else ""
-    caption = f"{count} of {layer}, {order}, {scale}, {number(low)} to {number(high)}{zero}."
+    caption = f"{shown} of {layer}, {order}, {scale}, {number(low)} to {number(high)}{zero}."
     return Twin(
         caption,
         tuple(

@@ -13,6 +13,9 @@ DENSITY = 2
 ASPECT = 1.5
 LARGEST, SMALLEST = 224, 12
 LETTERS = 9 * DENSITY
+# An atlas of so many numbers of a ReLU is less than 400 kB in a browser, be they noise; a channel's
+# place in the picture weighs as much as some numbers, whatever is drawn there.
+MOST_NUMBERS, A_PLACE = 216_000, 200
 # About how wide a digit is, as a share of how high the letters are.
 DIGIT = 0.62
 
@@ -41,7 +44,9 @@ class Grid:
         cell = max(SMALLEST, side * width // longest), max(SMALLEST, side * height // longest)
         label = len(str(largest)) * DIGIT * LETTERS
         strip = LETTERS + 4 if label <= cell[0] else 0
-        return cls(count, columns, cell, math.ceil(longest / side), strip)
+        room = max(MOST_NUMBERS // 2, MOST_NUMBERS - A_PLACE * count)
+        shrink = math.ceil(max(longest / side, math.sqrt(count * height * width / room)))
+        return cls(count, columns, cell, shrink, strip)
 
     @property
     def rows(self) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import dcc, html
 
-from servelens.client import Result
+from servelens.client import Activation, Result
 from servelens_dashboard.components.facts import fact_table
 from servelens_dashboard.components.graph import graph, numbers
 from servelens_dashboard.components.layers import layer_tree
@@ -22,7 +22,7 @@ from servelens_dashboard.figures.atlas import tell as tell_atlas
 from servelens_dashboard.figures.grid import Grid
 from servelens_dashboard.figures.look import Theme, number
 from servelens_dashboard.lens import Lens
-from servelens_dashboard.questions import BY_ABLATION, MOST_CHANNELS, SORTS, USUAL_SORT
+from servelens_dashboard.questions import BY_ABLATION, SORTS, USUAL_SORT, most_channels
 from servelens_dashboard.scene import MAP, Scene
 from servelens_dashboard.url_state import OWN, SHARED, View
 from servelens_dashboard.views.channel import channel_view
@@ -77,14 +77,27 @@ def atlas_body(scene: Scene, result: Result, theme: Theme) -> list[Any]:
         return [html.P(shown.why_nothing, className="notice", role="alert")]
     atlas = atlas_of(scene, result)
     figure = draw_atlas(atlas, theme=theme, selected=scene.view.channel)
-    twin = tell_atlas(atlas, shown.layer, SORTS[scene.view.sort_by or USUAL_SORT])
+    order = SORTS[scene.view.sort_by or USUAL_SORT]
+    twin = tell_atlas(atlas, shown.layer, order, _count(scene))
     width, height = atlas.grid.size
     return [
         picture_graph(figure, twin, height / width, {"heat": "atlas"}),
-        html.P(twin.caption, className="hint"),
+        html.P([f"{twin.caption} ", _first(scene, shown)], className="hint"),
         numbers(twin),
         saving(scene.view.at_channel(None), "atlas"),
     ]
+
+
+def _first(scene: Scene, shown: Activation) -> dcc.Link:
+    """A way to the channels for whoever has no pointer."""
+    there = scene.view.at_channel(shown.channels[0].index)
+    return dcc.Link("Look at the first", href=there.href, className="stay first")
+
+
+def _count(scene: Scene) -> int | None:
+    """How many channels the layer has, of which the atlas may show fewer."""
+    shape = (scene.layer or {}).get("shape")
+    return shape[0] if shape else None
 
 
 def atlas_of(scene: Scene, result: Result) -> Atlas:
@@ -128,7 +141,7 @@ def _room(scene: Scene) -> html.Div | None:
     if scene.layer is None or len(scene.layer["shape"] or ()) != MAP:
         return None
     count, *sides = scene.layer["shape"]
-    width, height = Grid.of((min(count, MOST_CHANNELS), *sides), count - 1).size
+    width, height = Grid.of((most_channels(scene), *sides), count - 1).size
     said = _ranking(count) if scene.view.sort_by == BY_ABLATION else None
     return html.Div(said, className="room", style={"aspectRatio": f"{width} / {height}"})
 
@@ -141,8 +154,8 @@ def _ranking(count: int) -> html.Div:
 
 def sorts_of(scene: Scene) -> dict[str, str]:
     """Of the one that is not for nothing, what it costs."""
-    shape = (scene.layer or {}).get("shape") or ()
-    cost = f": {shape[0]} passes" if shape else ""
+    count = _count(scene)
+    cost = f": {count} passes" if count else ""
     return {**SORTS, BY_ABLATION: f"{SORTS[BY_ABLATION]}{cost}"}
 
 

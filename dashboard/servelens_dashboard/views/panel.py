@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import dash_mantine_components as dmc
 from dash import dcc, html
 
 from servelens.client import Attribution, Result
@@ -20,10 +19,8 @@ from servelens_dashboard.figures.look import Theme, number, percent
 from servelens_dashboard.figures.maps import plane
 from servelens_dashboard.ground import Ground, ground
 from servelens_dashboard.parts import Progress
-from servelens_dashboard.scene import Scene, explain_request
-from servelens_dashboard.settings import Settings
-from servelens_dashboard.snippets import as_curl, as_python
-from servelens_dashboard.url_state import COMPARE, Entry
+from servelens_dashboard.scene import Scene
+from servelens_dashboard.url_state import COMPARE
 
 NEXT_MS = 30
 # What a panel has that callbacks know: what it is asked for, its buttons and its clock, and that
@@ -37,14 +34,12 @@ FELLOWS_MS = 700
 
 @dataclass(frozen=True)
 class Panel:
-    """A place on the page, and which of its buttons or clocks was touched. `origin` is where the
-    browser found us."""
+    """A place on the page, and which of its buttons or clocks was touched."""
 
     name: str
     touched: str | None
     is_stopped: bool
     theme: Theme
-    origin: str
 
     @property
     def is_waited_for(self) -> bool:
@@ -138,27 +133,6 @@ def _under_way(panel: Panel, told: list[Any]) -> html.Div:
         button = html.Button("Cancel", id=panel.id(CANCEL), n_clicks=0, className="button")
         going = [dcc.Interval(id=panel.id(MORE), interval=NEXT_MS, max_intervals=1)]
     return html.Div([*told, button, *going], className="progress", role="status")
-
-
-def copies(settings: Settings, dashboard: str, scene: Scene, entry: Entry) -> html.Div:
-    """The call as text; `dashboard` is our own address, where the photo is fetched."""
-    view = scene.view
-    request = explain_request(scene, entry)
-    call = settings, dashboard, view.models[0], view.photo or "", request
-    made = (("Copy as curl", as_curl(*call)), ("Copy as Python", as_python(*call)))
-    return html.Div(
-        [
-            dmc.CopyButton(
-                value=text,
-                children=name,
-                copiedChildren="Copied",
-                size="xs",
-                buttonProps={"variant": "default"},
-            )
-            for name, text in made
-        ],
-        className="copies",
-    )
 
 
 def _has_map(result: Result) -> bool:

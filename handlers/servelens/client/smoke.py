@@ -16,15 +16,19 @@ import numpy as np
 from PIL import Image
 
 from servelens.client.errors import ClientError
-from servelens.client.keys import KeyFile, NoKeys
+from servelens.client.keys import KEY_FILE_VARIABLE, KeyFile, keys_from_environment
 from servelens.client.server import Server
 
 Check = Callable[[], str]
 
 
+class NoModel(ClientError):
+    """Nothing was found that predicts, so that nothing can be said of what was promised."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
-    keys = NoKeys() if arguments.keys is None else KeyFile(arguments.keys)
+    keys = keys_from_environment() if arguments.keys is None else KeyFile(arguments.keys)
     failures = 0
     with Server(arguments.url, arguments.management, keys) as server:
         for name, check in checks(server, arguments.model):
@@ -33,12 +37,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if failures else 0
 
 
-def checks(server: Server, models: Sequence[str]) -> Iterator[tuple[str, Check]]:
-    """Each check says what it saw, or raises. Models are listed where none is named."""
+def checks(server: Server, named: Sequence[str]) -> Iterator[tuple[str, Check]]:
+    """Each check says what it saw, or raises. Where no model is named, all listed are checked."""
     yield "health", server.health
-    if not models and server.management is not None:
-        yield "models", lambda: ", ".join(server.models()) or "none is registered"
-        models = server.models()
+    listed: list[str] = []
+    if server.management is not None:
+        yield "models", partial(_list, server, listed)
+    models = named or listed
+    if not models:
+        yield "predict and explain", partial(_miss, server)
     for model in models:
         yield f"{model}: describe", partial(_describe, server, model)
         yield f"{model}: predict", partial(_predict, server, model)
@@ -52,6 +59,20 @@ def noise_photo(server: Server, model: str) -> bytes:
     file = io.BytesIO()
     Image.fromarray(noise).save(file, "PNG")
     return file.getvalue()
+
+
+def _list(server: Server, listed: list[str]) -> str:
+    listed += server.models()
+    return ", ".join(listed) or "none is registered"
+
+
+def _miss(server: Server) -> str:
+    what_to_do = (
+        "name one with --model, or give the management address with --management to check all"
+        if server.management is None
+        else "register one, or name with --model one that is there"
+    )
+    raise NoModel(f"no model was checked; {what_to_do}")
 
 
 def _describe(server: Server, model: str) -> str:
@@ -95,9 +116,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--management", metavar="URL", help="management address, to list the models"
     )
-    parser.add_argument("--keys", type=Path, metavar="FILE", help="the server's key_file.json")
     parser.add_argument(
-        "--model", action="append", default=[], metavar="NAME", help="check only this model"
+        "--keys",
+        type=Path,
+        metavar="FILE",
+        help=f"the server's key_file.json; else what {KEY_FILE_VARIABLE} names",
+    )
+    parser.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="check this model alone; repeatable, and needed where --management is not given",
     )
     return parser
 
