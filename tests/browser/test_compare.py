@@ -11,6 +11,7 @@ from browser_fixtures.pages import QUESTIONS, asked_from_now_on
 from playwright.sync_api import Locator, Page, Route, expect
 
 BAR = ".infolayer .colorbar text"
+THE_SECOND = {"panel": "shapes-shortcut", "part": "told"}
 STEPS = ("stem", "stage1", "stage2", "stage3")
 
 
@@ -143,7 +144,8 @@ def test_maps_of_one_model_do_not_wait_for_those_of_another(page: Page) -> None:
 
     def hold(route: Route) -> None:
         asked = json.loads(route.request.post_data or "{}")
-        if asked.get("output", "").startswith('{"panel":"shapes-shortcut","part":"told"}'):
+        answered = asked.get("outputs")
+        if isinstance(answered, dict) and answered["id"] == THE_SECOND:
             held.append(route)
         else:
             route.fallback()
