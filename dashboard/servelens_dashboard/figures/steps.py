@@ -6,17 +6,17 @@ Of several models each has a row, and what stands in one column is at the same s
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from servelens.client import Activation
 from servelens.client.colours import Scale
+from servelens.protocol import Activation
 from servelens_dashboard.figures import look
-from servelens_dashboard.figures.depth import places
+from servelens_dashboard.figures.depth import Models, places
 from servelens_dashboard.figures.grid import LARGEST, Grid
 from servelens_dashboard.figures.look import LIGHT, Theme, brief, number, plain
 from servelens_dashboard.figures.maps import Plane, plane, unseen
@@ -24,7 +24,7 @@ from servelens_dashboard.figures.recolouring import HEAT, SOLID, heat_png, mappe
 from servelens_dashboard.figures.sprites import EDGE, frame, nearest, shrunk, sprite
 from servelens_dashboard.figures.twin import Cell, Twin
 
-Models = Mapping[str, Sequence[Activation]]
+Step = TypeVar("Step", bound=Activation)
 
 # The lines under a map, and how many letters each has room for.
 LABEL, LETTERS = 68, 14
@@ -32,7 +32,7 @@ LABEL, LETTERS = 68, 14
 APART = 16
 
 
-def with_maps(layers: Sequence[Activation]) -> list[Activation]:
+def with_maps(layers: Sequence[Step]) -> list[Step]:
     """Those that have a map, and not a number for each channel."""
     return [layer for layer in layers if layer.maps is not None and layer.maps.ndim > 2]
 
@@ -116,7 +116,7 @@ def tell(models: Models) -> Twin:
 
 
 def _plane(step: Activation) -> Plane:
-    return plane(step.to_numpy()[0])
+    return plane(np.asarray(step.maps)[0])
 
 
 def _sheet(
