@@ -80,8 +80,7 @@ def weights(scene: Scene, ask: Ask) -> Result:
 
 def journey(scene: Scene, ask: Ask) -> Result:
     """The layers that stand for the model's depth, each with its strongest channel."""
-    request = depth_request(scene)
-    return ask({**request, "activations": {**request["activations"], "maps": True, "channels": 1}})
+    return ask(depth_request(scene))
 
 
 def strongest(shown: Activation) -> list[int] | None:

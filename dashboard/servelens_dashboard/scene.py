@@ -155,13 +155,13 @@ def predict_request(scene: Scene) -> dict[str, Any]:
 
 
 def depth_request(scene: Scene) -> dict[str, Any]:
-    """The statistics of the layers that stand for the model's depth."""
+    """The layers that stand for the model's depth: their statistics, and the strongest channel."""
     layers = list(dict.fromkeys(scene.capability["default_layers"]))
-    return {"activations": {"layers": layers, "maps": False}, "top_k": 1}
+    return {"activations": {"layers": layers, "channels": 1}, "top_k": 1}
 
 
 def compare_request(scene: Scene) -> dict[str, Any]:
-    """What needs no map, in one pass."""
+    """All but the heat, in one pass."""
     return {**depth_request(scene), **predict_request(scene)}
 
 

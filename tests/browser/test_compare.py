@@ -3,12 +3,35 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from browser_fixtures.pages import asked_from_now_on
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 BAR = ".infolayer .colorbar text"
+STEPS = ("stem", "stage1", "stage2", "stage3")
+
+
+def rows_of(page: Page) -> list[Locator]:
+    """Of maps at matching depth, a row a model."""
+    rows = page.locator(".steps > section")
+    expect(rows).to_have_count(2)
+    return rows.all()
+
+
+def drawn(row: Locator) -> dict[str, Any]:
+    """Where the middle of each layer's words is, and the picture of the maps."""
+    picture = row.locator(".layer-subplot image")
+    expect(picture).to_be_attached()
+    expect(row.locator(".annotation-text")).to_have_count(len(STEPS))
+    places = row.locator(".annotation-text").evaluate_all(
+        """(words) => words.map((each) => {
+          const { left, right } = each.getBoundingClientRect();
+          return [each.querySelector("tspan").textContent, (left + right) / 2];
+        })"""
+    )
+    return {"places": dict(places), "picture": picture.get_attribute("href")}
 
 
 def test_a_slow_comparison_is_seen_to_go_on_and_is_stopped_model_by_model(page: Page) -> None:
@@ -71,6 +94,9 @@ def test_a_model_that_cannot_answer_says_why_and_holds_up_no_other(
     expect(panels.nth(able).locator(".sentence")).to_contain_text("of the evidence lies")
     expect(page.locator("#compare-predictions")).to_contain_text("shapes-clean says disc")
     expect(page.locator("#compare-saving")).to_contain_text("JSON")
+    rows = rows_of(page)
+    expect(rows[unable].get_by_role("alert")).to_contain_text("No model is registered as 'nobody'")
+    assert list(drawn(rows[able])["places"]) == list(STEPS)
 
 
 def test_models_share_a_scale_once_all_have_come(page: Page) -> None:
@@ -84,3 +110,28 @@ def test_models_share_a_scale_once_all_have_come(page: Page) -> None:
     larger = max(apart, key=lambda ends: float(ends[-1]))
     for panel in panels.all():
         expect(panel.locator(BAR)).to_have_text(larger)
+
+
+def test_maps_stand_under_each_other_by_depth_and_are_of_the_photo(page: Page) -> None:
+    page.goto("/compare?method=grad_cam")
+    before = [drawn(row) for row in rows_of(page)]
+    for one in before:
+        assert list(one["places"]) == list(STEPS)
+    for name, place in before[0]["places"].items():
+        assert abs(before[1]["places"][name] - place) < 1
+    assert before[0]["picture"] != before[1]["picture"]
+    named = re.compile(r"shapes-clean: stem channel \d+, .*, stage3 channel \d+\.")
+    expect(rows_of(page)[0].get_by_role("img", name=named)).to_be_visible()
+    page.locator("#compare-steps summary").click()
+    cells = page.locator("#compare-steps tbody tr").evaluate_all(
+        "(rows) => rows.map((row) => [...row.cells].slice(0, 3).map((cell) => cell.textContent))"
+    )
+    assert cells == [
+        [model, str(column + 1), step]
+        for model in ("shapes-clean", "shapes-shortcut")
+        for column, step in enumerate(STEPS)
+    ]
+    page.get_by_role("link", name="square, marked").click()
+    expect(page.locator("#compare-predictions")).to_contain_text("They disagree")
+    for row, one in zip(rows_of(page), before, strict=True):
+        expect(row.locator(".layer-subplot image")).not_to_have_attribute("href", one["picture"])

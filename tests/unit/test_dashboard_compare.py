@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from servelens.client import Prediction, Version, Worker
+from servelens.client import Activation, Prediction, Version, Worker
+from servelens.protocol import Problem
 from servelens_dashboard.figures.look import LIGHT
 from servelens_dashboard.lens import NoModel, Overview
 from servelens_dashboard.scene import (
@@ -18,6 +19,7 @@ from servelens_dashboard.scene import (
     set_scene,
     with_others,
 )
+from servelens_dashboard.troubles import Trouble
 from servelens_dashboard.url_state import MOST_MODELS, Named, View, parse_at
 from servelens_dashboard.views import compare
 from servelens_dashboard.views.shell import page_links
@@ -30,6 +32,19 @@ CAPABILITY: dict[str, Any] = {
     "layers": [],
     "methods": [{"name": "grad_cam", "title": "Grad-CAM"}],
 }
+
+
+# Awaited, in trouble, with a problem, and with nothing to show.
+DIFFERENT: dict[str, compare.Answer] = {
+    "a": None,
+    "b": Trouble("It is gone.", ""),
+    "c": (Activation("one", problem=Problem("no_map", "only numbers")),),
+    "d": (Activation("one"),),
+}
+
+
+def plainly(part: Any) -> Any:
+    return part.to_plotly_json()
 
 
 def version(name: str, status: str = "READY") -> Version:
@@ -71,11 +86,11 @@ def test_who_has_chosen_one_keeps_it_and_is_told_how_many_are_compared() -> None
     scene = set_scene(parse_at("/compare?model=b"), lens)
     assert names(scene.view) == ["b"]
     _, stage, _ = compare.page(scene, lens, "pulse")
-    told = json.dumps(stage.to_plotly_json(), default=lambda part: part.to_plotly_json())
+    told = json.dumps(stage.to_plotly_json(), default=plainly)
     assert "A comparison is of 2 to 6 models: choose another to stand beside b." in told
     both = set_scene(parse_at("/compare?model=b&model=a"), lens)
     _, stage, _ = compare.page(both, lens, "pulse")
-    told = json.dumps(stage.to_plotly_json(), default=lambda part: part.to_plotly_json())
+    told = json.dumps(stage.to_plotly_json(), default=plainly)
     assert "A comparison is of" not in told
 
 
@@ -107,7 +122,7 @@ def test_each_model_is_asked_for_layers_of_its_own_and_once() -> None:
     scene = scene_of(view, "b", lens_with("a", "b"))
     assert (names(scene.view), scene.view.layer) == (["b"], "two")
     asked = compare_request(scene)
-    assert asked == {"activations": {"layers": ["one", "two"], "maps": False}, "top_k": 2}
+    assert asked == {"activations": {"layers": ["one", "two"], "channels": 1}, "top_k": 2}
 
 
 @pytest.mark.parametrize(
@@ -148,6 +163,9 @@ def test_what_has_come_is_drawn_and_what_has_not_is_named() -> None:
     )
     assert compare.predictions_body(said, [], LIGHT)[1] is None
     assert compare.depth_body({}, LIGHT) == []
+    rows = json.dumps(compare.steps_body(DIFFERENT, LIGHT), default=plainly)
+    for words in ("has not answered yet", "It is gone.", "only numbers", "has a map"):
+        assert words in rows
     assert compare.places({}) == ""
 
 

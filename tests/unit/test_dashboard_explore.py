@@ -21,11 +21,11 @@ from servelens.engine.session import Session
 from servelens.protocol import to_wire
 from servelens.protocol.keys import SORT_ORDERS
 from servelens_dashboard import questions
-from servelens_dashboard.figures import field
+from servelens_dashboard.figures import field, steps
 from servelens_dashboard.figures.look import LIGHT
 from servelens_dashboard.lens import Lens, Overview, looked_at
 from servelens_dashboard.questions import Ask
-from servelens_dashboard.scene import Scene
+from servelens_dashboard.scene import Scene, compare_request
 from servelens_dashboard.shelf import Shelf
 from servelens_dashboard.url_state import View, parse
 from servelens_dashboard.views import channel, explore, journey, learned
@@ -312,6 +312,24 @@ def test_a_depth_player_has_a_frame_a_layer_of_one_answer(look: Look, ask: Ask) 
         means = every_map(ask, layer).mean(axis=(1, 2))
         assert f"channel {means.argmax()}:" in frame["words"]
         assert [image.name for image in frame["figure"].layout.images] == ["photo", "heat"]
+
+
+def test_a_model_that_is_compared_is_run_once_for_its_words_numbers_and_maps(
+    look: Look, ask: Ask
+) -> None:
+    scene = look()
+    result = ask(compare_request(scene))
+    assert result.cost.forwards == 1
+    assert len(result.predictions) > 1
+    layers = scene.capability["default_layers"]
+    assert [shown.layer for shown in steps.with_maps(result.activations)] == layers
+    for shown in result.activations:
+        every = every_map(ask, shown.layer)
+        (channel,) = shown.channels
+        assert channel.index == every.mean(axis=(1, 2)).argmax()
+        np.testing.assert_array_equal(shown.to_numpy()[0], every[channel.index])
+        assert shown.statistics is not None
+        assert shown.statistics.mean == pytest.approx(every.mean(), rel=1e-3)
 
 
 @pytest.mark.parametrize(

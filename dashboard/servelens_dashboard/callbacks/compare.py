@@ -7,6 +7,7 @@ drawn from those that are there, model by model.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from dash import ALL, MATCH, Dash, Input, Output, State
@@ -20,10 +21,13 @@ from servelens_dashboard.figures.look import THEMES, Theme
 from servelens_dashboard.lens import Lens
 from servelens_dashboard.parts import known
 from servelens_dashboard.scene import compare_request, scene_of
-from servelens_dashboard.troubles import EXPECTED, unexpected
+from servelens_dashboard.troubles import EXPECTED, Trouble, tell, unexpected
 from servelens_dashboard.url_state import View, parse_at
 from servelens_dashboard.views import compare
 from servelens_dashboard.views.panel import ASK, WHOLE
+
+# Of a model: None while it is awaited, then its trouble, empty where it has none.
+Told = dict[str, str] | None
 
 
 def register(app: Dash, desk: Desk) -> None:
@@ -34,23 +38,24 @@ def register(app: Dash, desk: Desk) -> None:
         Input({"panel": MATCH, "part": ASK}, "data"),
         State({"panel": MATCH, "part": ASK}, "id"),
     )
-    async def ask_model(ask: dict[str, str], where: dict[str, str]) -> bool:
-        return await desk.run(_answers, lens, parse_at(ask["href"]), where["panel"])
+    async def ask_model(ask: dict[str, str], where: dict[str, str]) -> dict[str, str]:
+        return await desk.run(_trouble, lens, parse_at(ask["href"]), where["panel"])
 
     @app.callback(
         Output("compare-predictions", "children"),
         Output("compare-depth", "children"),
+        Output("compare-steps", "children"),
         Input({"panel": ALL, "part": compare.TOLD}, "data"),
         Input("theme", "data"),
         State("compare-ask", "data"),
     )
-    async def show_answers(told: list[bool | None], theme: str | None, ask: dict[str, str]) -> Any:
+    async def show_answers(told: list[Told], theme: str | None, ask: dict[str, str]) -> Any:
         if theme not in THEMES:
             raise PreventUpdate
         view = parse_at(ask["href"])
         has_told = dict(zip(map(str, view.models), told, strict=True))
         drawn = await desk.drawn(lambda: _told(lens, view, has_told, THEMES[theme]), retry_all())
-        return drawn if isinstance(drawn, tuple) else (drawn, [])
+        return drawn if isinstance(drawn, tuple) else (drawn, [], [])
 
     @app.callback(
         Output("compare-places", "children"),
@@ -65,16 +70,15 @@ def register(app: Dash, desk: Desk) -> None:
         return compare.places(maps), compare.savings(view, list(maps))
 
 
-def _answers(lens: Lens, view: View, name: str) -> bool:
-    """Whether it does; why not stands in its panel."""
+def _trouble(lens: Lens, view: View, name: str) -> dict[str, str]:
+    """Why a model cannot answer; nothing where it does."""
     try:
         _answer(lens, view, name)
-    except EXPECTED:
-        return False
+    except EXPECTED as error:
+        return asdict(tell(error))
     except Exception as error:
-        unexpected(error)
-        return False
-    return True
+        return asdict(unexpected(error))
+    return {}
 
 
 def _answer(lens: Lens, view: View, name: str) -> Result:
@@ -82,14 +86,17 @@ def _answer(lens: Lens, view: View, name: str) -> Result:
     return lens.ask(scene.version, scene.view.photo or "", compare_request(scene))
 
 
-def _told(lens: Lens, view: View, told: Mapping[str, bool | None], theme: Theme) -> Any:
-    awaited = [name for name, answers in told.items() if answers is None]
-    results = {name: _answer(lens, view, name) for name, answers in told.items() if answers}
+def _told(lens: Lens, view: View, told: Mapping[str, Told], theme: Theme) -> Any:
+    awaited = [name for name, trouble in told.items() if trouble is None]
+    results = {name: _answer(lens, view, name) for name, trouble in told.items() if trouble == {}}
     predictions = {name: list(result.predictions) for name, result in results.items()}
     layers = {name: result.activations for name, result in results.items()}
+    troubles = {name: Trouble(**trouble) for name, trouble in told.items() if trouble}
+    answers: dict[str, compare.Answer] = {**layers, **troubles}
     return (
         compare.predictions_body(predictions, awaited, theme),
         compare.depth_body(layers, theme),
+        compare.steps_body({name: answers.get(name) for name in told}, theme),
     )
 
 

@@ -61,8 +61,7 @@ def draw(models: Models, chosen: str | None = None, theme: Theme = LIGHT) -> go.
         for number_of, (model, layers) in enumerate(told.items()):
             line = {"color": theme.quiet if number_of else theme.accent, "width": 1.5}
             line["dash"] = DASHES[number_of % len(DASHES)]
-            places = _places(len(layers), len(longest))
-            trace = _line(model, measure, layers, places)
+            trace = _line(model, measure, layers, places(len(layers), len(longest)))
             drawn.add_trace({**trace, "yaxis": axis, "line": line, "showlegend": row == 0})
     places_of = {layer: place for place, (layer, _) in enumerate(longest)}
     if chosen in places_of:
@@ -98,7 +97,7 @@ def _told(layers: Sequence[Activation]) -> list[tuple[str, Statistics]]:
     return [(layer.layer, layer.statistics) for layer in layers if layer.statistics is not None]
 
 
-def _places(count: int, of: int) -> list[float]:
+def places(count: int, of: int) -> list[float]:
     """From the first layer to the last of the longest model, evenly."""
     return [place * (of - 1) / max(1, count - 1) for place in range(count)]
 
@@ -107,7 +106,7 @@ def _line(
     model: str,
     measure: Measure,
     layers: Sequence[tuple[str, Statistics]],
-    places: Sequence[float],
+    across: Sequence[float],
 ) -> dict[str, Any]:
     values = [measure.read(statistics) for _, statistics in layers]
     form = ".0%" if measure.is_share else ".3g"
@@ -116,7 +115,7 @@ def _line(
         "mode": "lines+markers",
         "marker": {"size": 6},
         "name": plain(model),
-        "x": list(places),
+        "x": list(across),
         "y": values,
         "customdata": [layer for layer, _ in layers],
         "text": [plain(layer) for layer, _ in layers],

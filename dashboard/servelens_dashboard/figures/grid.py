@@ -23,13 +23,15 @@ DIGIT = 0.62
 @dataclass(frozen=True)
 class Grid:
     """`cell` is (width, height) of a channel's picture, which shows the means of `shrink` by
-    `shrink` numbers; `strip` is the height of the label under it, 0 for none."""
+    `shrink` numbers; `strip` is the height of the label under it, 0 for none; `gap` lies between
+    two of them."""
 
     count: int
     columns: int
     cell: tuple[int, int]
     shrink: int
     strip: int
+    gap: int = GAP
 
     @classmethod
     def of(cls, shape: tuple[int, ...], largest: int, across: int = WIDTH) -> Grid:
@@ -53,7 +55,7 @@ class Grid:
     @property
     def pitch(self) -> tuple[int, int]:
         """From one channel to the next, right and down."""
-        return self.cell[0] + GAP, self.cell[1] + self.strip + GAP
+        return self.cell[0] + self.gap, self.cell[1] + self.strip + self.gap
 
     @property
     def size(self) -> tuple[int, int]:

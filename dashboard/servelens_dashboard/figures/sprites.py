@@ -35,7 +35,7 @@ def sprite(maps: Maps, scales: Sequence[Scale], grid: Grid) -> Bytes:
     down = nearest(levels.shape[1], grid.cell[1])
     right = nearest(levels.shape[2], grid.cell[0])
     large = levels[:, down[:, None], right]
-    whole: Bytes = tiled(large, grid.columns, (GAP, GAP + grid.strip), 0)
+    whole: Bytes = tiled(large, grid.columns, (grid.gap, grid.gap + grid.strip), 0)
     return whole
 
 
@@ -54,15 +54,19 @@ def shrunk(maps: Maps, by: int) -> Maps:
     return maps
 
 
-def frame(grid: Grid, numbers: Sequence[int], theme: Theme) -> str:
-    """The gaps and the channels' numbers, as the address of a PNG that lets the maps through."""
-    around = np.pad(_windows(grid), EDGE, constant_values=PAPER)
+def frame(grid: Grid, numbers: Sequence[int | None], theme: Theme) -> str:
+    """The gaps and the channels' numbers, as the address of a PNG that lets the maps through; with
+    None for a number nothing stands there."""
+    windows = _windows(grid, [channel is None for channel in numbers])
+    around = np.pad(windows, EDGE, constant_values=PAPER)
     picture = Image.fromarray(around)
     if grid.strip:
         draw = ImageDraw.Draw(picture)
         draw.fontmode = "L"
         font = ImageFont.load_default(size=LETTERS)
         for position, channel in enumerate(numbers):
+            if channel is None:
+                continue
             left, _, _, bottom = grid.box(position)
             draw.text((left + EDGE, bottom + GAP + EDGE), str(channel), LEVELS - 1, font)
     inks = graded([theme.paper.lstrip("#"), theme.quiet.lstrip("#")])
@@ -71,10 +75,12 @@ def frame(grid: Grid, numbers: Sequence[int], theme: Theme) -> str:
     return data_url(picture)
 
 
-def _windows(grid: Grid) -> Bytes:
+def _windows(grid: Grid, are_empty: Sequence[bool]) -> Bytes:
     """0 where a map is to be seen, a line around it, and paper where nothing is."""
     width, height = grid.cell
-    window = np.full((height + GAP + grid.strip, width + GAP), PAPER, np.uint8)
-    window[: height + GAP] = LINE
+    window = np.full((height + grid.gap + grid.strip, width + grid.gap), PAPER, np.uint8)
+    window[: height + GAP, : width + GAP] = LINE
     window[:height, :width] = 0
-    return tiled(np.repeat(window[None], grid.count, axis=0), grid.columns, (0, 0), PAPER)
+    windows = np.repeat(window[None], grid.count, axis=0)
+    windows[np.array(are_empty)] = PAPER
+    return tiled(windows, grid.columns, (0, 0), PAPER)

@@ -12,21 +12,30 @@ from servelens.client import Activation, Prediction, Result
 from servelens_dashboard.agreement import same_places, verdict
 from servelens_dashboard.components.graph import graph, numbers
 from servelens_dashboard.components.looks import scale_links
-from servelens_dashboard.components.notice import hint
+from servelens_dashboard.components.notice import hint, notice, retry_all
 from servelens_dashboard.components.saving import saving
-from servelens_dashboard.figures import depth
+from servelens_dashboard.figures import depth, steps
 from servelens_dashboard.figures import predictions as bars
 from servelens_dashboard.figures.evidence import Evidence
 from servelens_dashboard.figures.look import Theme
 from servelens_dashboard.figures.maps import plane
+from servelens_dashboard.figures.twin import Twin
 from servelens_dashboard.lens import Lens, looked_at
 from servelens_dashboard.scene import Scene
+from servelens_dashboard.troubles import Trouble
 from servelens_dashboard.url_state import MOST_MODELS, Named, View, parse_named
 from servelens_dashboard.views import panel
 from servelens_dashboard.views.side import model_choices, side
 
-# Of a model's panel: whether it has answered.
+# Of a model: its layers, why it has none to tell of, or None while it is awaited.
+Answer = tuple[Activation, ...] | Trouble | None
+
+# Of a model's panel: that it has answered, or the trouble for which it cannot.
 TOLD = "told"
+AT_EQUAL_DEPTH = (
+    "The strongest channel of each layer that stands for a model's depth, each on its own scale. "
+    "What stands in one column is at the same share of the depth."
+)
 
 
 def page(scene: Scene, lens: Lens, pulse: str) -> list[html.Div]:
@@ -77,6 +86,46 @@ def depth_body(models: Mapping[str, tuple[Activation, ...]], theme: Theme) -> li
     ]
 
 
+def steps_body(models: Mapping[str, Answer], theme: Theme) -> list[Any]:
+    """A row for each model of the page: its maps, why it has none, or None while it is awaited."""
+    told = {name: layers for name, layers in models.items() if isinstance(layers, tuple)}
+    columns = steps.most_columns(told)
+    rows = [_row(name, answer, columns, theme) for name, answer in models.items()]
+    twin = steps.tell(told)
+    return [
+        html.H2("At matching depth"),
+        hint(AT_EQUAL_DEPTH),
+        html.Div(
+            rows,
+            className="sideways steps",
+            tabIndex=0,
+            role="group",
+            style={"--columns": str(columns)},
+            **{"aria-label": "Maps at matching depth"},
+        ),
+        numbers(twin),
+    ]
+
+
+def _row(name: str, answer: Answer, columns: int, theme: Theme) -> html.Section:
+    return html.Section([html.H3(name), *_steps(name, answer, columns, theme)])
+
+
+def _steps(name: str, answer: Answer, columns: int, theme: Theme) -> list[Any]:
+    if answer is None:
+        return [hint("has not answered yet")]
+    if isinstance(answer, Trouble):
+        return [notice(answer, retry_all())]
+    shown = steps.with_maps(answer)
+    if not shown:
+        why = next((layer.problem.words for layer in answer if layer.problem is not None), None)
+        return [hint(why or "None of the layers that stand for its depth has a map.")]
+    height = f"calc({steps.ratio(shown, columns):.4f} * 100cqw + {steps.LABEL}px)"
+    twin = Twin(f"{name}: {steps.name_each(shown)}.")
+    drawn = steps.draw(shown, columns, theme)
+    return [graph(drawn, twin, {"heat": f"{name} by depth"}, height=height)]
+
+
 def places(maps: Mapping[str, Result]) -> str:
     """Of the models of which it is known where in the photo they look."""
     looked = {name: _evidence(result) for name, result in maps.items() if result.input is not None}
@@ -108,6 +157,7 @@ def _stage(scene: Scene, pulse: str) -> list[Any]:
             id="compare-maps",
         ),
         html.Div(scale_links(view), className="scales") if len(panels) > 1 else None,
+        html.Div(id="compare-steps"),
         dcc.Store(id="compare-ask", data=ask),
     ]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import dash_mantine_components as dmc
@@ -12,10 +11,9 @@ from servelens.client import Activation, Result
 from servelens.client.colours import Scale
 from servelens_dashboard.components.graph import graph, numbers
 from servelens_dashboard.components.photo import barred, photo_graph
-from servelens_dashboard.figures import depth, heat
+from servelens_dashboard.figures import depth, heat, steps
 from servelens_dashboard.figures.look import Theme
 from servelens_dashboard.figures.maps import plane
-from servelens_dashboard.figures.twin import Twin
 from servelens_dashboard.ground import ground
 from servelens_dashboard.scene import Scene
 
@@ -36,15 +34,13 @@ def journey_body(scene: Scene, result: Result, theme: Theme) -> list[Any]:
 
 def _player(scene: Scene, result: Result, theme: Theme) -> list[Any]:
     """All frames are here from the start, so that playing asks the server for nothing."""
-    stops = [
-        shown for shown in result.activations if shown.maps is not None and shown.maps.ndim > 2
-    ]
+    stops = steps.with_maps(result.activations)
     if not stops:
         return []
     layers = [shown.layer for shown in stops]
     start = layers.index(scene.view.layer) if scene.view.layer in layers else len(layers) - 1
     frames = [_frame(scene, shown, result, theme) for shown in stops]
-    first, twin = frames[start], _tell(stops)
+    first, twin = frames[start], steps.tell({scene.version.name: stops})
     return [
         photo_graph(first["figure"], twin, ground(scene, result).seen, {"heat": "journey"}),
         html.P(first["words"], id="journey-words", className="hint", role="status"),
@@ -78,19 +74,3 @@ def _frame(scene: Scene, shown: Activation, result: Result, theme: Theme) -> dic
     figure = heat.draw(under.photo, under.seen, values, scale, theme=theme)
     words = f"{shown.layer}, channel {channel}: {scale.words()}"
     return {"figure": barred(figure), "words": words}
-
-
-def _tell(stops: Sequence[Activation]) -> Twin:
-    first, last = stops[0].layer, stops[-1].layer
-    return Twin(
-        f"The strongest channel of each of {len(stops)} layers, from {first} to {last}.",
-        tuple(
-            {
-                "layer": shown.layer,
-                "channel": shown.channels[0].index,
-                "mean": shown.channels[0].mean,
-                "map": " × ".join(map(str, shown.to_numpy().shape[1:])),
-            }
-            for shown in stops
-        ),
-    )
