@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
 import pytest
-from browser_fixtures.pages import asked_from_now_on
-from playwright.sync_api import Locator, Page, expect
+from browser_fixtures.pages import QUESTIONS, asked_from_now_on
+from playwright.sync_api import Locator, Page, Route, expect
 
 BAR = ".infolayer .colorbar text"
+THE_SECOND = {"panel": "shapes-shortcut", "part": "answered"}
 STEPS = ("stem", "stage1", "stage2", "stage3")
 
 
@@ -135,3 +137,24 @@ def test_maps_stand_under_each_other_by_depth_and_are_of_the_photo(page: Page) -
     expect(page.locator("#compare-predictions")).to_contain_text("They disagree")
     for row, one in zip(rows_of(page), before, strict=True):
         expect(row.locator(".layer-subplot image")).not_to_have_attribute("href", one["picture"])
+
+
+def test_maps_of_one_model_do_not_wait_for_those_of_another(page: Page) -> None:
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        asked = json.loads(route.request.post_data or "{}")
+        answered = asked.get("outputs")
+        if isinstance(answered, dict) and answered["id"] == THE_SECOND:
+            held.append(route)
+        else:
+            route.fallback()
+
+    page.route(QUESTIONS, hold)
+    page.goto("/compare?method=grad_cam")
+    first, second = rows_of(page)
+    drawn(first)
+    expect(second).to_have_text("shapes-shortcuthas not answered yet")
+    assert len(held) == 1
+    held[0].continue_()
+    drawn(second)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from dash import ALL, MATCH, Dash, Input, Output, State
+from dash import ALL, MATCH, Dash, Input, Output, State, set_props
 from dash.exceptions import PreventUpdate
 
 from servelens.client import Result
@@ -34,12 +34,15 @@ def register(app: Dash, desk: Desk) -> None:
     lens = desk.lens
 
     @app.callback(
-        Output({"panel": MATCH, "part": compare.TOLD}, "data"),
+        Output({"panel": MATCH, "part": compare.ANSWERED}, "data"),
         Input({"panel": MATCH, "part": ASK}, "data"),
         State({"panel": MATCH, "part": ASK}, "id"),
     )
-    async def ask_model(ask: dict[str, str], where: dict[str, str]) -> dict[str, str]:
-        return await desk.run(_trouble, lens, parse_at(ask["href"]), where["panel"])
+    async def ask_model(ask: dict[str, str], where: dict[str, str]) -> bool:
+        """Told past the output, for which Dash would hold all answers back till the last."""
+        trouble = await desk.run(_trouble, lens, parse_at(ask["href"]), where["panel"])
+        set_props({"panel": where["panel"], "part": compare.TOLD}, {"data": trouble})
+        return True
 
     @app.callback(
         Output("compare-predictions", "children"),

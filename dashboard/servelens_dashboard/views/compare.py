@@ -31,7 +31,7 @@ from servelens_dashboard.views.side import model_choices, side
 Answer = tuple[Activation, ...] | Trouble | None
 
 # Of a model's panel: that it has answered, or the trouble for which it cannot.
-TOLD = "told"
+TOLD, ANSWERED = "told", "answered"
 AT_EQUAL_DEPTH = (
     "The strongest channel of each layer that stands for a model's depth, each on its own scale. "
     "What stands in one column is at the same share of the depth."
@@ -172,8 +172,8 @@ def _alone(named: Named) -> html.P:
 def _panel(scene: Scene, named: Named, photo: str, ask: Mapping[str, str]) -> Any:
     method = scene.view.methods[0].method
     title = html.Small(f" {scene.methods.get(method, {}).get('title', method)}")
-    told = dcc.Store(id={"panel": str(named), "part": TOLD})
-    return panel.place(str(named), [str(named), title], photo, ask, told)
+    stores = [dcc.Store(id={"panel": str(named), "part": part}) for part in (TOLD, ANSWERED)]
+    return panel.place(str(named), [str(named), title], photo, ask, *stores)
 
 
 def _evidence(result: Result) -> Evidence:
