@@ -13,7 +13,7 @@ from dash.exceptions import PreventUpdate
 
 from servelens.client import Result
 from servelens_dashboard.components.notice import retry_this
-from servelens_dashboard.components.saving import copying, saving
+from servelens_dashboard.components.saving import copying, keeping
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.figures.look import THEMES
 from servelens_dashboard.lens import Lens
@@ -89,7 +89,7 @@ def _panel(desk: Desk, href: str, panel: Panel) -> Any:
         return no_update
     results = [found.result, *(result for result in fellows if result is not None)]
     body = panels.body(scene, panel, results, desk.lens.shelf.mask)
-    kept = (copying if view.page == COMPARE else saving)(scene.view, panel.name)
+    kept = (copying if view.page == COMPARE else keeping)(scene.view, panel.name)
     clock = panels.fellows_clock(panel) if are_awaited else None
     return [*body, kept, panels.whole(panel, href), clock]
 

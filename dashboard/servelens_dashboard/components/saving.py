@@ -14,19 +14,27 @@ from servelens_dashboard.url_state import View
 
 def saving(view: View, part: str) -> html.Div:
     """Stands beside the graphs that a picture is to be of; assets/exports.js finds them there."""
+    return html.Div(_files(view, part), className="saving")
+
+
+def keeping(view: View, part: str) -> html.Div:
+    """The same, and the call that all of it is the answer to."""
+    return html.Div([*_files(view, part), *_calls(view, part)], className="saving")
+
+
+def copying(view: View, part: str) -> html.Div:
+    """The call alone, of what is not there to be saved as a whole."""
+    return html.Div(_calls(view, part), className="copies")
+
+
+def _files(view: View, part: str) -> list[Any]:
     name = file_name(view, part)
     files = [
         html.A(kind.title, href=address(FILES, suffix, view, part), download=f"{name}.{suffix}")
         for suffix, kind in KINDS.items()
     ]
     picture = html.Button("PNG", className="save-picture", **{"data-name": name})
-    shown = [html.Span("Save as"), picture, *files, *_calls(view, part)]
-    return html.Div(shown, className="saving")
-
-
-def copying(view: View, part: str) -> html.Div:
-    """The call alone, of what is not there to be saved as a whole."""
-    return html.Div(_calls(view, part), className="copies")
+    return [html.Span("Save as"), picture, *files]
 
 
 def _calls(view: View, part: str) -> list[Any]:

@@ -14,7 +14,7 @@ from servelens_dashboard.components.changes import change_table
 from servelens_dashboard.components.graph import numbers
 from servelens_dashboard.components.notice import hint
 from servelens_dashboard.components.photo import bare_photo, photo_graph
-from servelens_dashboard.components.saving import saving
+from servelens_dashboard.components.saving import keeping
 from servelens_dashboard.figures import field, heat, knockout
 from servelens_dashboard.figures.look import Theme
 from servelens_dashboard.figures.maps import plane
@@ -123,6 +123,6 @@ def _drawn(figure: Any, twin: Twin, under: Ground, view: View, name: str, more: 
             photo_graph(figure, twin, under.seen, {"heat": name}),
             html.Figcaption(f"{twin.caption} {more}", className="hint"),
             numbers(twin),
-            saving(view, name),
+            keeping(view, name),
         ]
     )

@@ -14,7 +14,7 @@ from servelens_dashboard.components.graph import graph, numbers
 from servelens_dashboard.components.layers import layer_tree
 from servelens_dashboard.components.notice import hint
 from servelens_dashboard.components.photo import bare_photo, picture_graph
-from servelens_dashboard.components.saving import saving
+from servelens_dashboard.components.saving import keeping
 from servelens_dashboard.figures import network
 from servelens_dashboard.figures.atlas import Atlas
 from servelens_dashboard.figures.atlas import draw as draw_atlas
@@ -84,7 +84,7 @@ def atlas_body(scene: Scene, result: Result, theme: Theme) -> list[Any]:
         picture_graph(figure, twin, height / width, {"heat": "atlas"}),
         html.P([f"{twin.caption} ", _first(scene, shown)], className="hint"),
         numbers(twin),
-        saving(scene.view.at_channel(None), "atlas"),
+        keeping(scene.view.at_channel(None), "atlas"),
     ]
 
 
