@@ -91,9 +91,9 @@ def make_app(settings: Settings) -> ASGIApp:
 
 
 def open_lens(settings: Settings) -> Lens:
-    """Keys of a file are renewed when they have run out, whoever named the file."""
-    keys = KeyFile(settings.keys) if settings.keys else keys_from_environment()
+    """Keys of a file are renewed when they have run out."""
+    key_file = KeyFile(settings.keys) if settings.keys else None
+    keys = key_file or keys_from_environment()
     server = Server(settings.inference, settings.management, keys, settings.timeout_s)
     shelf = Shelf(settings.photos, settings.shelf_bytes, settings.photo_bytes, settings.samples)
-    renewed = keys if isinstance(keys, KeyFile) else None
-    return Lens(server, shelf, settings.answer_bytes, renewed)
+    return Lens(server, shelf, settings.answer_bytes, key_file)

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from servelens.client.keys import KEY_FILE_VARIABLE
+
 PASSWORD_VARIABLE = "SERVELENS_DASHBOARD_PASSWORD"  # noqa: S105 - its name alone
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 MEGABYTE = 1_000_000
@@ -104,6 +106,8 @@ def read_settings(
     parsed = vars(_parser().parse_args(argv))
     given = {name: value for name, value in parsed.items() if value is not None}
     given["hosts"] = tuple(given.get("hosts", ()))
+    if key_file := environ.get(KEY_FILE_VARIABLE):
+        given.setdefault("keys", Path(key_file))
     if "file_bytes" in given:
         given["drawer_bytes"] = max(Settings.drawer_bytes, given["file_bytes"])
     return Settings(**given, password=environ.get(PASSWORD_VARIABLE))
@@ -118,7 +122,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--inference", metavar="URL", help=f"default: {Settings.inference}")
     parser.add_argument("--management", metavar="URL", help=f"default: {Settings.management}")
-    parser.add_argument("--keys", type=Path, help="the server's key_file.json")
+    parser.add_argument(
+        "--keys",
+        type=Path,
+        help=f"the server's key_file.json; default: what {KEY_FILE_VARIABLE} names",
+    )
     parser.add_argument("--host", help=f"default: {Settings.host}")
     parser.add_argument("--port", type=int, help=f"0 is any free one; default: {Settings.port}")
     parser.add_argument(

@@ -150,7 +150,8 @@ def test_what_a_map_misses_without_a_promise_is_not_held_against_it(monkeypatch)
     modest = replace(METHODS["integrated_gradients"], complete=False)
     monkeypatch.setattr(explanations, "METHODS", {**METHODS, modest.name: modest})
     explain = {"method": modest.name, "steps": 3}
-    (found,) = document(tiny(), explain=explain, trust=True).attributions
+    session = open_session(seeded(TinyNet))
+    (found,) = document(session, explain=explain, trust=True).attributions
     assert found.convergence_delta is not None and found.trust.completeness is None
     assert "promise" in found.trust.compared_with["completeness"]
 

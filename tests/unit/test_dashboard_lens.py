@@ -14,18 +14,19 @@ import pytest
 from servelens.client import BadAnswer, LensProblem, Refused, Result, Server, Version, Worker
 from servelens_dashboard.app import open_lens
 from servelens_dashboard.lens import Changed, Lens, NoLens, Overview
-from servelens_dashboard.settings import Settings
+from servelens_dashboard.settings import read_settings
 from servelens_dashboard.shelf import Shelf
 from servelens_dashboard.troubles import tell
 
 WORKER = Worker("9000", "READY", 1, False, 0, {"startTime": "2026-01-01T00:00:00.000Z"})
 MODEL = Version("m", "1.0", "m.mar", 1, 0, (WORKER,))
+NOWHERE = "http://127.0.0.1:9"
 NO_KEY = "Token Authorization failed. Token either incorrect, expired, or not provided correctly"
 
 
 class Answering(Server):
     def __init__(self, error: Exception) -> None:
-        super().__init__("http://127.0.0.1:9")
+        super().__init__(NOWHERE)
         self.error = error
 
     def capability(self, model: str, *, version: str | None = None) -> dict[str, Any]:
@@ -132,12 +133,11 @@ def test_keys_of_a_file_are_renewed_when_they_have_run_out(
     file = tmp_path / "key_file.json"
     entry = {"key": "old", "expiration time": "2026-01-01T00:00:00Z"}
     file.write_text(json.dumps({"inference": entry, "management": entry}))
-    nowhere = "http://127.0.0.1:9"
-    settings = Settings(nowhere, nowhere, photos=tmp_path / "photos", files=tmp_path / "files")
-    if named_by == "environment":
-        monkeypatch.setenv("SERVELENS_KEY_FILE", str(file))
-    else:
-        settings = replace(settings, keys=file)
+    environ = {"SERVELENS_KEY_FILE": str(file)} if named_by == "environment" else {}
+    named = ["--keys", str(file)] if named_by == "settings" else []
+    nowhere = ["--inference", NOWHERE, "--management", NOWHERE]
+    kept = ["--photos", str(tmp_path / "photos"), "--files", str(tmp_path / "files")]
+    settings = read_settings([*nowhere, *kept, *named], environ)
     renewed: list[str] = []
     monkeypatch.setattr(Server, "renew_key", lambda _, door: renewed.append(door))
     open_lens(settings).overview()
