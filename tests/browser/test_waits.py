@@ -33,7 +33,7 @@ def test_the_table_of_models_changes_with_them_alone_and_nothing_is_awaited(
     page: Page, torchserve: TorchServe
 ) -> None:
     page.goto("/models")
-    row = page.locator("table.models tr").filter(has_text="shapes-shortcut")
+    row = page.locator("#models-table tr").filter(has_text="shapes-shortcut")
     expect(row).to_contain_text("1.0 default")
     page.evaluate(LISTEN)
     for _ in range(2):
