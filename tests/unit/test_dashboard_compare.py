@@ -6,10 +6,13 @@ import json
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+from dashboard_fixtures.exploring import ask, every_map, look
 
 from servelens.client import Activation, Prediction, Version, Worker
 from servelens.protocol import Problem
+from servelens_dashboard.figures import steps
 from servelens_dashboard.figures.look import LIGHT
 from servelens_dashboard.lens import NoModel, Overview
 from servelens_dashboard.scene import (
@@ -150,6 +153,22 @@ def test_where_one_model_is_explained_no_other_speaks_for_it() -> None:
     for page in ("/", "/explore"):
         with pytest.raises(NoModel, match="'a'"):
             set_scene(parse_at(f"{page}?model=a&model=b"), lens_with("b"))
+
+
+def test_a_model_that_is_compared_is_run_once_for_its_words_numbers_and_maps() -> None:
+    scene = look()
+    result = ask(compare_request(scene))
+    assert result.cost.forwards == 1
+    assert len(result.predictions) > 1
+    layers = scene.capability["default_layers"]
+    assert [shown.layer for shown in steps.with_maps(result.activations)] == layers
+    for shown in result.activations:
+        every = every_map(shown.layer)
+        (channel,) = shown.channels
+        assert channel.index == every.mean(axis=(1, 2)).argmax()
+        np.testing.assert_array_equal(shown.to_numpy()[0], every[channel.index])
+        assert shown.statistics is not None
+        assert shown.statistics.mean == pytest.approx(every.mean(), rel=1e-3)
 
 
 def test_what_has_come_is_drawn_and_what_has_not_is_named() -> None:
