@@ -33,30 +33,36 @@ class Wanted:
 
 
 def open_doors(http: FastAPI, desk: Desk) -> None:
+    async def answered(make: Callable[[], Response]) -> Response:
+        try:
+            return await desk.run(make)
+        except EXPECTED as error:
+            return PlainTextResponse(tell(error).what, 400)
+        except Exception as error:
+            return PlainTextResponse(unexpected(error).what, 500)
+
     @http.get(f"{FILES}/{{kind}}/{{page}}")
     async def give(kind: str, page: str, request: Request) -> Response:
         part = request.query_params.get("part", "")
         with_card = request.query_params.get(CARD) == ON
-        try:
+
+        def make() -> Response:
             view = parse(page, request.url.query)
-            body = await desk.run(_file, desk.lens, kind, view, Wanted(part, with_card))
-        except EXPECTED as error:
-            return PlainTextResponse(tell(error).what, 400)
-        except Exception as error:
-            return PlainTextResponse(unexpected(error).what, 500)
-        named = {"Content-Disposition": f'attachment; filename="{file_name(view, part)}.{kind}"'}
-        return Response(body, 200, named, KINDS[kind].media_type)
+            body = _file(desk.lens, kind, view, Wanted(part, with_card))
+            named = f'attachment; filename="{file_name(view, part)}.{kind}"'
+            return Response(body, 200, {"Content-Disposition": named}, KINDS[kind].media_type)
+
+        return await answered(make)
 
     @http.get(f"{CALLS}/{{kind}}/{{page}}")
     async def tell_call(kind: str, page: str, request: Request) -> Response:
         part, here = request.query_params.get("part", ""), str(request.base_url)
-        try:
+
+        def make() -> Response:
             view = parse(page, request.url.query)
-            return PlainTextResponse(await desk.run(_call, desk, kind, view, part, here))
-        except EXPECTED as error:
-            return PlainTextResponse(tell(error).what, 400)
-        except Exception as error:
-            return PlainTextResponse(unexpected(error).what, 500)
+            return PlainTextResponse(_call(desk, kind, view, part, here))
+
+        return await answered(make)
 
 
 def _call(desk: Desk, kind: str, view: View, part: str, dashboard: str) -> str:

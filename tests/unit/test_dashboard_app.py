@@ -112,15 +112,22 @@ def test_nothing_is_served_that_nobody_asked_for(visitor: Visitor, path: str) ->
 @pytest.mark.parametrize(
     ("address", "said"),
     [
-        ("exe/explain?part=grad_cam", "Nothing is saved as 'exe'; there are html, npz, json."),
-        ("npz/models", "The page models has nothing to save."),
-        ("npz/nowhere", "There is no page 'nowhere'"),
-        ("html/explain?class=x", "must be a number from 0 up"),
-        ("json/explain?part=grad_cam", "did not answer"),
+        (
+            "export/exe/explain?part=grad_cam",
+            "Nothing is saved as 'exe'; there are html, npz, json.",
+        ),
+        ("export/npz/models", "The page models has nothing to save."),
+        ("export/npz/nowhere", "There is no page 'nowhere'"),
+        ("export/html/explain?class=x", "must be a number from 0 up"),
+        ("export/json/explain?part=grad_cam", "did not answer"),
+        ("calls/perl/explain?part=grad_cam", "No call is told as 'perl'; there are curl, python."),
+        ("calls/curl/models", "The page models makes no call to be told."),
+        ("calls/curl/explain?class=x", "must be a number from 0 up"),
+        ("calls/python/explore?part=atlas", "did not answer"),
     ],
 )
-def test_what_cannot_be_saved_says_so(visitor: Visitor, address: str, said: str) -> None:
-    told = visitor.get(f"/export/{address}")
+def test_what_cannot_be_saved_or_copied_says_so(visitor: Visitor, address: str, said: str) -> None:
+    told = visitor.get(f"/{address}")
     assert (told.status_code, told.headers["content-type"]) == (400, "text/plain; charset=utf-8")
     assert said in told.text
     assert "content-disposition" not in told.headers

@@ -68,7 +68,14 @@ def test_others_are_refused(headers: dict[str, str]) -> None:
 LINK = {"sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
 PICTURE = {"sec_fetch_mode": "no-cors", "sec_fetch_dest": "image"}
 FRAME = {"sec_fetch_mode": "navigate", "sec_fetch_dest": "iframe"}
-DOORS = ("/export/npz/explain", "/photos/0123", "/files", "/_dash-layout", "/explain/../export/x")
+DOORS = (
+    "/export/npz/explain",
+    "/calls/curl/explore",
+    "/photos/0123",
+    "/files",
+    "/_dash-layout",
+    "/explain/../export/x",
+)
 
 
 def status(path: str, **headers: str) -> int:
