@@ -100,6 +100,7 @@ def _started(ports: Ports) -> TorchServe:
 
 @contextmanager
 def _dashboard(running: TorchServe) -> Iterator[Dashboard]:
+    console.print("starting the dashboard")
     with (
         tempfile.TemporaryDirectory(prefix="dashboard-") as work,
         Dashboard(running, Path(work), samples=SAMPLES, recipes=RECIPES) as dashboard,
