@@ -10,7 +10,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from browser_fixtures.pages import HEAT, asked_from_now_on, drop, explained, sentence
+from browser_fixtures.pages import (
+    HEAT,
+    asked_from_now_on,
+    drop,
+    explained,
+    on_the_way,
+    sentence,
+)
 from PIL import Image
 from playwright.sync_api import Browser, Page, Route, expect
 
@@ -185,6 +192,25 @@ def test_a_page_that_shows_something_else_by_then_is_told_by_its_address(
     drop(page, (root / "archives" / "demo" / "samples" / "ring.png").read_bytes())
     expect(sentence(page)).to_have_text(re.compile("^ring, "))
     expect(page.locator("#predictions [role=alert]")).to_have_count(0)
+
+
+@pytest.mark.parametrize(
+    ("here", "link", "there"),
+    [("/models", "Explain", ".panel"), ("/", "Models", "#models-table table")],
+)
+def test_a_change_at_the_server_does_not_bring_back_the_page_that_was_left(
+    page: Page, here: str, link: str, there: str
+) -> None:
+    page.goto(here)
+    way = page.get_by_role("link", name=link, exact=True)
+    expect(way).to_be_visible()
+    expect(page.locator("#health")).to_have_text("2 models")
+    with on_the_way(page):
+        way.click()
+        page.wait_for_url(f"**/{link.lower()}*")
+        with page.expect_response(lambda r: "..page.children" in (r.request.post_data or "")):
+            page.evaluate("dash_clientside.set_props('pulse', { data: 'another' })")
+    expect(page.locator(there).first).to_be_visible()
 
 
 def test_what_is_no_image_is_told_so(page: Page, said: list[str]) -> None:

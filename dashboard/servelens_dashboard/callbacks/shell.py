@@ -10,7 +10,7 @@ from dash.exceptions import PreventUpdate
 
 from servelens_dashboard.components.notice import notice, retry_all
 from servelens_dashboard.desk import Desk
-from servelens_dashboard.lens import Lens, Overview
+from servelens_dashboard.lens import Lens
 from servelens_dashboard.scene import Scene, set_scene
 from servelens_dashboard.staying import news_of
 from servelens_dashboard.troubles import EXPECTED, tell, unexpected
@@ -40,24 +40,28 @@ def register(app: Dash, desk: Desk) -> None:
         _: str,
         again: int | None,
         permalink: str | None,
-        drawn: str | None,
+        drawn: dict[str, str] | None,
         shown: dict[str, str] | None,
     ) -> Any:
-        touched = list(ctx.triggered_prop_ids.values())
-        if shown is None and touched == ["pulse"]:
-            shown = {"href": permalink or "", "pulse": drawn or ""}
-        if touched in (["pulse"], ["again"]):
-            if pathname == MODELS_PATH and touched == ["pulse"]:
+        touched, address = list(ctx.triggered_prop_ids.values()), f"{pathname}{search}"
+        # A pulse may overtake the way to another address, of which nothing is drawn then; the page
+        # that is still there is not asked for any more.
+        here = drawn if drawn and drawn["address"] == address else None
+        if here and touched == ["pulse"]:
+            if pathname == MODELS_PATH:
                 raise PreventUpdate  # its table looks by itself, and what was told there stays
+            shown = shown or {"href": permalink or "", "pulse": here["pulse"]}
+        if here and permalink and touched in (["pulse"], ["again"]):
             # What a page has chosen by itself stays, even if the model has lost its workers.
-            address = urlsplit(permalink or f"{pathname}{search}")
-            pathname, search = address.path, address.query
+            chosen = urlsplit(permalink)
+            pathname, search = chosen.path, chosen.query
         if staying := await desk.run(_staying, desk.lens, pathname, search, again, shown):
-            links, news = staying
+            links, pulse, news = staying
             for name, properties in news:
                 set_props(name, properties)
-            return no_update, links
-        return await desk.run(_page, desk, pathname, search, again)
+            return no_update, [*links, _drawn(address, pulse)]
+        page, links, pulse = await desk.run(_page, desk, pathname, search, again)
+        return page, [*links, _drawn(address, pulse)]
 
     @app.callback(
         Output("pulse", "data"),
@@ -72,10 +76,15 @@ def register(app: Dash, desk: Desk) -> None:
         return overview.pulse, health(overview)
 
 
+def _drawn(address: str, pulse: str) -> dcc.Store:
+    """For what the page was drawn: it need not be drawn again for the same."""
+    return dcc.Store(id="drawn", data={"address": address, "pulse": pulse})
+
+
 def _staying(
     lens: Lens, pathname: str, search: str, again: int | None, shown: dict[str, str] | None
-) -> tuple[Any, News] | None:
-    """The links of a page that stays as it is, and what of it is other than before."""
+) -> tuple[list[Any], str, News] | None:
+    """The links of a page that stays as it is, its pulse, and what of it is other than before."""
     if shown is None:
         return None
     try:
@@ -87,31 +96,27 @@ def _staying(
     if shown["pulse"] != pulse:
         return None
     news = news_of(before, scene, lens, pulse)
-    return None if news is None else (_links(scene.view, scene.overview, pulse), news)
+    return None if news is None else (page_links(scene.view, scene.overview), pulse, news)
 
 
 def _pulse(scene: Scene, again: int | None) -> str:
     return f"{scene.pulse} {again}" if again else scene.pulse
 
 
-def _page(desk: Desk, pathname: str, search: str, again: int | None) -> tuple[Any, Any]:
+def _page(desk: Desk, pathname: str, search: str, again: int | None) -> tuple[Any, list[Any], str]:
+    """What there is to be seen at an address, its links, and its pulse if it has one."""
     view, overview = View(), desk.lens.overview()
     try:
         view = parse(pathname, search)
         if view.page == MODELS:
-            return models.page(view, desk.lens, desk.settings), _links(view, overview)
+            return models.page(view, desk.lens, desk.settings), page_links(view, overview), ""
         scene = set_scene(view, desk.lens)
         pulse = _pulse(scene, again)
         drawn = PAGES[view.page](scene, desk.lens, pulse)
-        return drawn, _links(scene.view, overview, pulse)
+        return drawn, page_links(scene.view, overview), pulse
     except EXPECTED as error:
         trouble = tell(error)
     except Exception as error:
         trouble = unexpected(error)
     told = html.Div(notice(trouble, retry_all()), className="stage alone")
-    return told, _links(view, overview)
-
-
-def _links(view: View, overview: Overview, pulse: str | None = None) -> list[Any]:
-    """With what the page was drawn for, if it need not be drawn again for that."""
-    return [*page_links(view, overview), dcc.Store(id="drawn", data=pulse)]
+    return told, page_links(view, overview), ""
