@@ -17,7 +17,7 @@ from servelens.local.cores import threads_each
 
 WORKERS = (1, 2)
 CLIENTS = (8, 32)
-SECONDS = 300
+SECONDS = 600
 MOST_GROWTH = 0.02
 
 
