@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from lens_caller import Lens
@@ -23,6 +24,7 @@ from servelens_archives.builder import build
 from servelens_archives.recipe import load_recipe
 
 MODELS = ("tiny", "rows", "stock", "touchy")
+GUEST = "guest"
 LABELS = ("disc", "square", "star", "cross", "ring", "moon")
 ROWS_DELAY_MS = 300
 TOUCHY_TIMEOUT_S = 3
@@ -78,6 +80,24 @@ with torch.no_grad():
 torch.save(net.state_dict(), sys.argv[1])
 """
 SHADOW = 'raise ImportError("servelens of the server, not of the archive")\n'
+
+
+class Pack(Protocol):
+    def __call__(self, store: Path, name: str, *options: str | Path) -> Path: ...
+
+
+@pytest.fixture(scope="session")
+def pack() -> Pack:
+    """Make ``<store>/<name>.mar`` with the stock archiver and the options given."""
+
+    def pack(store: Path, name: str, *options: str | Path) -> Path:
+        archiver = Path(sys.executable).with_name("torch-model-archiver")
+        named = ("--model-name", name, "--version", "1.0", "--export-path", store)
+        command = [str(part) for part in (archiver, *named, *options)]
+        subprocess.run(command, check=True, capture_output=True)
+        return store / f"{name}.mar"
+
+    return pack
 
 
 @pytest.fixture(scope="session")
@@ -143,3 +163,12 @@ def lens(settled_lens: Lens, known_pids: dict[str, list[int]]) -> Iterator[Lens]
     before = dict(known_pids)
     known_pids.update(now)
     assert now == before, "a worker died in this test"
+
+
+@pytest.fixture
+def guest(lens: Lens) -> Iterator[str]:
+    """One more name for an archive, without a worker, so that it costs nothing."""
+    lens.server.client.register("tiny.mar", GUEST, workers=0)
+    yield GUEST
+    if GUEST in lens.server.client.models():
+        lens.server.client.unregister(GUEST)
