@@ -36,7 +36,6 @@ HTTP: Mapping[str, tuple[str, str, str, Mapping[str, Any]]] = {
     "set default": ("management", "PUT", f"/models/{GUEST}/1.0/set-default", {}),
     "unregister": ("management", "DELETE", f"/models/{GUEST}", {}),
     "unregister a version": ("management", "DELETE", f"/models/{GUEST}/1.0", {}),
-    "the api": ("management", "OPTIONS", "/", {}),
     "predict": ("inference", "POST", "/predictions/tiny", {"data": PHOTO}),
     "predict by put": ("inference", "PUT", "/predictions/tiny", {"data": PHOTO}),
     "predict a version": ("inference", "POST", "/predictions/tiny/1.0", {"data": PHOTO}),
@@ -46,7 +45,7 @@ HTTP: Mapping[str, tuple[str, str, str, Mapping[str, Any]]] = {
     "what a browser asks first": ("inference", "OPTIONS", "/predictions/tiny", {}),
 }
 GRPC: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-    "ListModels": ("management", {}),
+    "ListModels": ("management", {"limit": 100}),
     "DescribeModel": ("management", {"model_name": "tiny", "customized": True}),
     "RegisterModel": ("management", NEW),
     "ScaleWorker": ("management", {**FIRST, "min_worker": 1, "max_worker": 1}),
@@ -144,7 +143,7 @@ def test_its_own_key_opens_the_management_door_of_grpc(
     """One after the other, as an operator would; over HTTP test_api_management.py does."""
     own, door = lens.server.authorization("management"), doors["management"]
     door.call(own, "RegisterModel", **NEW)
-    assert INTRUDER in door.call(own, "ListModels").msg
+    assert INTRUDER in door.call(own, "ListModels", limit=100).msg
     there = {**FIRST, "model_name": INTRUDER}
     door.call(own, "SetDefault", **there)
     (told,) = json.loads(door.call(own, "DescribeModel", model_name=INTRUDER).msg)
@@ -173,3 +172,15 @@ def test_no_key_of_a_door_has_new_keys_made(lens: Lens, guest: str, key: str) ->
         )
         assert (answer.status_code, answer.json()["type"]) == (400, "InvalidKeyException")
     assert state(lens) == before
+
+
+def test_what_can_be_called_is_told_without_a_key_and_nothing_else_is(lens: Lens) -> None:
+    url = f"{lens.server.ports.url('management')}/"
+    told, known = (
+        requests.options(url, headers=headers, timeout=PATIENCE_S)
+        for headers in ({}, lens.server.authorization("management"))
+    )
+    assert told.status_code == 200
+    assert told.content == known.content
+    assert set(told.json()) == {"openapi", "info", "paths"}
+    assert "tiny" not in told.text
