@@ -70,6 +70,23 @@ def test_a_killed_worker_is_recovered_from(unbroken: Page, torchserve: TorchServ
     assert other.pid != worker.pid
 
 
+def test_a_server_that_hangs_is_told_and_is_there_again(
+    unbroken: Page, torchserve: TorchServe
+) -> None:
+    """It takes connections, and answers none: nothing is refused that could be told at once."""
+    health, front_end = unbroken.locator("#health"), torchserve.front_end.process.pid
+    os.kill(front_end, signal.SIGSTOP)
+    try:
+        expect(health).to_have_text("TorchServe does not answer", timeout=LONG_WORK_MS)
+        told = unbroken.get_by_role("alert").first
+        expect(told).to_contain_text("did not answer within 15 s", timeout=LONG_WORK_MS)
+    finally:
+        os.kill(front_end, signal.SIGCONT)
+    expect(health).to_have_text("2 models", timeout=LONG_WORK_MS)
+    explain(unbroken, "cross")
+    expect(sentence(unbroken)).to_have_text(re.compile("^cross"), timeout=LONG_WORK_MS)
+
+
 def test_a_model_without_workers_says_so_until_it_has_some(
     unbroken: Page, torchserve: TorchServe
 ) -> None:

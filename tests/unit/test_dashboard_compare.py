@@ -14,7 +14,7 @@ from servelens.client import Activation, Prediction, Version, Worker
 from servelens.protocol import Problem
 from servelens_dashboard.figures import steps
 from servelens_dashboard.figures.look import LIGHT
-from servelens_dashboard.lens import NoModel, Overview
+from servelens_dashboard.overview import NoModel, Overview
 from servelens_dashboard.scene import (
     compare_request,
     each_scene,
@@ -33,7 +33,16 @@ CAPABILITY: dict[str, Any] = {
     "default_layer": "two",
     "default_plan": ["grad_cam"],
     "layers": [],
-    "methods": [{"name": "grad_cam", "title": "Grad-CAM"}],
+    "methods": [
+        {
+            "name": "grad_cam",
+            "title": "Grad-CAM",
+            "family": "class activation map",
+            "supported": True,
+            "scope": "input",
+            "params": [],
+        }
+    ],
 }
 
 

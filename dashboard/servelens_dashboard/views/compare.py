@@ -10,6 +10,8 @@ from dash import dcc, html
 
 from servelens.client import Activation, Prediction, Result
 from servelens_dashboard.agreement import same_places, verdict
+from servelens_dashboard.components.choices import class_choice, method_choice
+from servelens_dashboard.components.fields import method_form
 from servelens_dashboard.components.graph import graph, numbers
 from servelens_dashboard.components.looks import scale_links
 from servelens_dashboard.components.notice import hint, notice, retry_all
@@ -51,9 +53,22 @@ def page(scene: Scene, lens: Lens, pulse: str) -> list[html.Div]:
     return [
         side(scene, lens, chooser=chooser),
         html.Div(_stage(scene, pulse), className="stage"),
-        html.Div(
-            [html.Div(id="compare-predictions"), html.Div(id="compare-depth")], className="right"
-        ),
+        html.Div(_right(scene), className="right"),
+    ]
+
+
+def _right(scene: Scene) -> list[Any]:
+    """What all are asked, of which one model's document tells; another may have other layers."""
+    view, methods = scene.view, scene.methods
+    asked = view.methods[0]
+    method = methods.get(asked.method)
+    alone = view.but(methods=(asked,))
+    return [
+        html.Div(id="compare-predictions"),
+        class_choice(view, scene.labels),
+        method_choice(methods.values(), asked.method),
+        method_form(alone, asked, method, scene.map_layers) if method else None,
+        html.Div(id="compare-depth"),
     ]
 
 

@@ -11,7 +11,8 @@ from dash import dcc, html
 from servelens.client import Version, Worker
 from servelens_dashboard.components.notice import hint, notice
 from servelens_dashboard.figures.look import number
-from servelens_dashboard.lens import Lens, Overview
+from servelens_dashboard.lens import Lens
+from servelens_dashboard.overview import Overview
 from servelens_dashboard.running import MOST_WORKERS, archives
 from servelens_dashboard.settings import Settings
 from servelens_dashboard.troubles import tell
