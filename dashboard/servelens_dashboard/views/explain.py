@@ -16,6 +16,7 @@ from servelens_dashboard.components.fields import (
 from servelens_dashboard.components.looks import scale_links
 from servelens_dashboard.components.notice import hint
 from servelens_dashboard.components.predictions import prediction_list
+from servelens_dashboard.components.saving import folded
 from servelens_dashboard.lens import Lens
 from servelens_dashboard.scene import Scene
 from servelens_dashboard.url_state import Entry, View
@@ -99,5 +100,6 @@ def _right(scene: Scene, pulse: str) -> list[Any]:
     ]
 
 
-def predictions(scene: Scene, result: Result) -> Any:
-    return prediction_list(result.predictions, scene.view)
+def predictions(scene: Scene, result: Result) -> list[Any]:
+    view = scene.view
+    return [prediction_list(result.predictions, view), folded(view, "predictions")]
