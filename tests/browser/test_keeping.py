@@ -1,4 +1,4 @@
-"""Whatever a page shows of a model's answer can be kept; and where it cannot, a person reads why."""
+"""Whatever a page shows of a model's answer can be kept; where it cannot, a person reads why."""
 
 from __future__ import annotations
 
