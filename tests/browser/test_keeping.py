@@ -53,7 +53,17 @@ UNKEPT = """() => {
     .map((graph) => graph.parentElement.id);
 }"""
 FOLDS = "document.querySelectorAll('.folded').forEach((fold) => { fold.open = true; })"
-ANSWERS = "async ([address, ok]) => (await fetch(address)).ok === ok"
+COPIED = """async () => {
+  let text = "";
+  while (!text) {
+    await new Promise(requestAnimationFrame);
+    text = await navigator.clipboard.readText();
+  }
+  return text;
+}"""
+ANSWERS = """async ([address, ok]) => {
+  while ((await fetch(address)).ok !== ok) await new Promise((go) => setTimeout(go, 200));
+}"""
 
 
 @pytest.fixture
@@ -129,8 +139,14 @@ def test_rows_that_are_open_hinder_nobody(page: Page, axe: str, name: str, schem
     shown(page, name)
     page.evaluate(FOLDS)
     assert grave(page, axe) == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_rows_that_are_open_stay_on_a_narrow_screen(page: Page, name: str) -> None:
     page.set_viewport_size({"width": 390, "height": 800})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    shown(page, name)
+    page.evaluate(FOLDS)
+    page.wait_for_function("document.documentElement.scrollWidth <= 390")
 
 
 # -------------------------------------------------------------------------------------- calls
@@ -185,16 +201,22 @@ def test_of_several_models_the_call_of_each_is_copied(page: Page) -> None:
         assert layers == ["stem", "stage1", "stage2", "stage3"]
 
 
+def test_a_copied_call_is_said_to_be_for_a_moment(page: Page) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(EXPLAIN)
+    copied(page, ".panel .body", "Copy as curl")
+    expect(page.locator("#working")).to_have_text("The call is copied.")
+    expect(page.locator("#working")).to_have_text("")
+
+
 def copied(page: Page, place: str, words: str) -> str:
     button = page.locator(place).locator(f"[aria-label='{words}']")
     expect(button).to_be_attached()
     if not button.is_visible():
         page.locator(place).locator(".folded > summary").click()
+    page.evaluate("navigator.clipboard.writeText('')")
     button.click()
-    told = page.locator("#working")
-    expect(told).to_have_text("The call is copied.")
-    expect(told).to_have_text("")
-    return str(page.evaluate("navigator.clipboard.readText()"))
+    return str(page.evaluate(COPIED))
 
 
 def run(command: list[str]) -> subprocess.CompletedProcess[str]:
@@ -207,7 +229,7 @@ def run(command: list[str]) -> subprocess.CompletedProcess[str]:
 def settle(page: Page, row: Any, ok: bool) -> None:
     """The dashboard looks at its server once a second, and knows by then."""
     address = row.locator("a").first.get_attribute("href")
-    page.wait_for_function(ANSWERS, arg=[address, ok])
+    page.evaluate(ANSWERS, [address, ok])
 
 
 def test_a_save_from_a_stopped_server_is_told_and_no_file_is_kept(
@@ -278,7 +300,7 @@ def test_a_dashboard_that_does_not_answer_is_told(
 def test_a_picture_that_cannot_be_made_is_told(page: Page, kept: list[str]) -> None:
     page.goto(EXPLAIN)
     row = saving(page, ".panel .body")
-    page.evaluate("Plotly.toImage = () => Promise.reject(new Error('no canvas'))")
+    page.evaluate("() => { Plotly.toImage = () => Promise.reject(new Error('no canvas')); }")
     row.get_by_text("PNG", exact=True).click()
     expect(page.locator("#working")).to_have_text(
         "This browser could not make the picture; the other formats have its numbers."
@@ -290,7 +312,7 @@ def test_a_file_that_takes_a_while_is_said_to_be_made(page: Page) -> None:
     page.goto(EXPLAIN)
     row, told = saving(page, ".panel .body"), page.locator("#working")
     held: list[Route] = []
-    page.route("**/export/**", held.append)
+    page.route("**/export/**", lambda route: held.append(route))
     row.get_by_text("JSON", exact=True).click()
     expect(told).to_have_text("The file is being made…")
     with page.expect_download():

@@ -3,8 +3,6 @@ it is the answer to. What of that there is, is declared in export_parts.py."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from dash import html
 
 from servelens_dashboard.export_parts import PARTS
@@ -15,12 +13,12 @@ from servelens_dashboard.url_state import View
 
 def saving(view: View, name: str) -> html.Div:
     """Stands beside the graphs that a picture is to be of; assets/exports.js finds them there."""
-    return html.Div(_files(view, name), className="saving")
+    return html.Div([_files(view, name)], className="saving")
 
 
 def keeping(view: View, name: str) -> html.Div:
     """The same, and the call that it is the answer to; of several models that of each."""
-    return html.Div([*_files(view, name), *_calls(view, name)], className="saving")
+    return html.Div([_files(view, name), *_calls(view, name)], className="saving")
 
 
 def folded(view: View, name: str) -> html.Details:
@@ -33,7 +31,7 @@ def copying(view: View, name: str) -> html.Div:
     return html.Div(_calls(view, name), className="copies")
 
 
-def _files(view: View, name: str) -> list[Any]:
+def _files(view: View, name: str) -> html.Span:
     part = PARTS[view.page][name]
     view = part.narrowed(view)
     stem = file_name(view, name)
@@ -42,21 +40,21 @@ def _files(view: View, name: str) -> list[Any]:
         html.A(KINDS[kind].title, href=address(FILES, kind, view, name), download=f"{stem}.{kind}")
         for kind in part.formats
     ]
-    return [html.Span("Save as"), *([picture] if part.is_picture else []), *files]
+    return html.Span(["Save as", *([picture] if part.is_picture else []), *files])
 
 
-def _calls(view: View, name: str) -> list[Any]:
+def _calls(view: View, name: str) -> list[html.Span]:
     """The texts are fetched when they are wanted; see assets/calls.js."""
     view = PARTS[view.page][name].narrowed(view)
-    calls: list[Any] = []
-    for model in view.models:
-        words = f"Copy {model} as" if len(view.models) > 1 else "Copy as"
-        calls += [html.Span(words), *_copies(words, view.but(models=(model,)), name)]
-    return calls
-
-
-def _copies(words: str, view: View, name: str) -> list[html.Button]:
+    several = len(view.models) > 1
     return [
+        _copies(f"Copy {model} as" if several else "Copy as", view.but(models=(model,)), name)
+        for model in view.models
+    ]
+
+
+def _copies(words: str, view: View, name: str) -> html.Span:
+    buttons = [
         html.Button(
             snippet.title,
             className="copy-call",
@@ -67,3 +65,4 @@ def _copies(words: str, view: View, name: str) -> list[html.Button]:
         )
         for kind, snippet in SNIPPETS.items()
     ]
+    return html.Span([words, *buttons])
