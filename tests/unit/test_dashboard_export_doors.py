@@ -41,15 +41,15 @@ QUESTIONS: dict[tuple[str, str], dict[str, Any]] = {
     },
     ("explore", "statistics"): {"activations": {"layers": ["last"], "maps": False}, "top_k": 1},
     ("explore", "channel"): {
-        "activations": {"layers": ["last"], "channels": [3], "statistics": False},
+        "activations": {"layers": ["last"], "channels": [5], "statistics": False},
         "top_k": 1,
     },
     ("explore", "unit"): {
-        "receptive_field": {"layer": "last", "channel": 3, "position": [1, 2]},
+        "receptive_field": {"layer": "last", "channel": 5, "position": [1, 2]},
         "top_k": 1,
     },
-    ("explore", "knock-out"): {"ablate": [{"layer": "last", "channels": [3]}], "top_k": 6},
-    ("explore", "weights"): {"weights": {"layers": ["last"], "channels": [3]}},
+    ("explore", "knock-out"): {"ablate": [{"layer": "last", "channels": [5]}], "top_k": 6},
+    ("explore", "weights"): {"weights": {"layers": ["last"], "channels": [5]}},
     ("explore", "journey"): {"activations": {"layers": DEPTH, "channels": 1}, "top_k": 1},
     ("explore", "predictions"): PREDICTED,
     ("compare", "map"): EXPLAINED,
@@ -59,7 +59,7 @@ QUESTIONS: dict[tuple[str, str], dict[str, Any]] = {
 }
 VIEWS = {
     "explain": "model=tiny&class=2&method=grad_cam@last",
-    "explore": "model=tiny&layer=last&channel=3&at=1,2&out=1&sort=variance",
+    "explore": "model=tiny&layer=last&channel=5&at=1,2&out=1&sort=variance",
     "compare": "model=tiny&model=twin&class=2&method=grad_cam@last",
 }
 NETWORK = ("explore", "network")
@@ -173,6 +173,7 @@ def test_a_report_of_a_knock_out_has_both_sides_and_one_of_weights_their_statist
     (result,) = answers(doors, "explore", "knock-out")
     text = given(doors, "html", "explore", "knock-out").decode()
     assert result.ablation is not None
+    assert result.ablation.before[0].logit != result.ablation.after[0].logit
     for side in (result.ablation.before, result.ablation.after):
         assert len(side) == 6
         for prediction in side:
