@@ -146,7 +146,7 @@ def test_maps_stand_under_each_other_by_depth_and_are_of_the_photo(page: Page) -
     assert before[0]["picture"] != before[1]["picture"]
     named = re.compile(r"shapes-clean: stem channel \d+, .*, stage3 channel \d+\.")
     expect(rows_of(page)[0].get_by_role("img", name=named)).to_be_visible()
-    page.locator("#compare-steps summary").click()
+    page.locator("#compare-steps summary", has_text="as numbers").click()
     cells = page.locator("#compare-steps tbody tr").evaluate_all(
         "(rows) => rows.map((row) => [...row.cells].slice(0, 3).map((cell) => cell.textContent))"
     )

@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -328,40 +326,6 @@ def test_a_broken_link_says_what_is_wrong(
         expect(page.locator(".samples img").first).to_be_visible()
         assert all("404" in line for line in said)
         said.clear()
-
-
-CALLS = [
-    ("/?method=saliency&class=1", ".panel", '"method":"saliency"', "attributions/0/map (64, 64)"),
-    ("/explore?layer=stage2", "#atlas", '"layer":"stage2"', "activations/0/maps (32, 16, 16)"),
-    (
-        "/compare?model=shapes-shortcut",
-        ".panel",
-        '"shapes-shortcut"',
-        "attributions/0/map (16, 16)",
-    ),
-]
-
-
-@pytest.mark.parametrize(("address", "part", "answer", "numbers"), CALLS)
-def test_copied_calls_run_as_they_are(
-    page: Page, tmp_path: Path, address: str, part: str, answer: str, numbers: str
-) -> None:
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.goto(address)
-    told = page.locator("#working")
-
-    def copied(kind: str) -> str:
-        page.locator(part).get_by_role("button", name=f"Copy as {kind}", exact=True).click()
-        expect(told).to_have_text("The call is copied.")
-        expect(told).to_have_text("")
-        return str(page.evaluate("navigator.clipboard.readText()"))
-
-    ran = subprocess.run(["bash", "-c", copied("curl")], capture_output=True, text=True, timeout=60)
-    assert answer in ran.stdout.replace(" ", ""), ran.stderr
-    script = tmp_path / "copied.py"
-    script.write_text(copied("Python"))
-    again = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60)
-    assert numbers in again.stdout.splitlines(), again.stderr
 
 
 def test_keys_that_have_run_out_are_renewed(page: Page, torchserve: TorchServe) -> None:

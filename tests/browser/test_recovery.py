@@ -174,10 +174,10 @@ def test_a_cancelled_occlusion_asks_for_no_more_and_goes_on_from_there(page: Pag
     asked = asked_from_now_on(page, "occlusion")
     page.wait_for_timeout(SETTLED_MS)
     assert not asked
-    assert panel.locator(".saving").count() == 0
+    assert panel.locator(".body .saving").count() == 0
     assert panel.get_by_role("button", name="Check this map").count() == 0
     panel.get_by_role("button", name="Go on").click()
-    expect(panel.locator(".saving")).to_be_visible(timeout=LONG_WORK_MS)
+    expect(panel.locator(".body .saving")).to_be_visible(timeout=LONG_WORK_MS)
     expect(bar).to_have_count(0)
     expect(panel.get_by_role("button", name="Check this map")).to_be_visible()
     assert asked

@@ -17,6 +17,7 @@ from servelens_dashboard.components.fields import method_form, remove_id, withou
 from servelens_dashboard.components.looks import scale_links
 from servelens_dashboard.components.notice import hint
 from servelens_dashboard.components.predictions import prediction_list
+from servelens_dashboard.components.saving import folded
 from servelens_dashboard.lens import Lens
 from servelens_dashboard.scene import Scene
 from servelens_dashboard.url_state import Entry, View
@@ -101,5 +102,6 @@ def _right(scene: Scene, pulse: str) -> list[Any]:
     ]
 
 
-def predictions(scene: Scene, result: Result) -> Any:
-    return prediction_list(result.predictions, scene.view)
+def predictions(scene: Scene, result: Result) -> list[Any]:
+    view = scene.view
+    return [prediction_list(result.predictions, view), folded(view, "predictions")]
