@@ -101,7 +101,7 @@ def steps_body(models: Mapping[str, Answer], theme: Theme) -> list[Any]:
             tabIndex=0,
             role="group",
             style={"--columns": str(columns)},
-            **{"aria-label": "Maps at matching depth"},
+            **{"aria-label": twin.caption if told else "Maps at matching depth"},
         ),
         numbers(twin),
     ]
