@@ -79,8 +79,8 @@ def unregister(lens: Lens, settings: Settings, model: Named) -> str:
     versions = lens.look_again().models.get(model.name, ())
     if len(versions) > 1 and versions[0].version == model.version:
         raise NotDone(
-            f"{model.name} {model.version} is the default version, which goes last: make another "
-            "the default one first."
+            f"The default version goes last, and {model.name} {model.version} is the default one: "
+            "make another the default first."
         )
     lens.server.unregister(model.name, version=model.version)
     return f"{model.name} {model.version} is unregistered; its archive is where it was."

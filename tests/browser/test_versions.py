@@ -153,8 +153,8 @@ def test_the_default_version_is_not_unregistered_before_the_others(
     row.get_by_text("Unregister…").click()
     row.get_by_role("button", name=f"Unregister {TWIN} {FIRST}").click()
     expect(page.locator("#models-told")).to_have_text(
-        f"{TWIN} {FIRST} is the default version, which goes last: make another the default one "
-        "first."
+        f"The default version goes last, and {TWIN} {FIRST} is the default one: "
+        "make another the default first."
     )
     assert set(workers(client)) == {FIRST, SECOND}
 
