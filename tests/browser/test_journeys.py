@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from pathlib import Path
@@ -11,15 +10,13 @@ import pytest
 from browser_fixtures.pages import (
     HEAT,
     asked_from_now_on,
-    drop,
     explained,
     on_the_way,
     sentence,
 )
-from PIL import Image
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Page, expect
 
-from servelens.local import Dashboard, TorchServe
+from servelens.local import TorchServe
 
 # The colour bars of all panels end alike.
 ON_ONE_SCALE = """() => {
@@ -143,71 +140,6 @@ def test_looks_change_without_a_round_trip(page: Page) -> None:
     assert not [body for body in asked if "pulse" not in body]
 
 
-def test_with_another_photo_the_page_stays_and_all_of_it_is_of_that_photo(page: Page) -> None:
-    page.goto("/?method=grad_cam&method=saliency")
-    explained(page)
-    form = page.locator(".fields").first
-    form.evaluate("element => { element.same = true }")
-    ring = page.locator("#samples a", has=page.get_by_role("img", name="ring", exact=False)).first
-    ring.click()
-    expect(sentence(page)).to_have_text(re.compile("^ring"))
-    photo = re.search(r"photo=(\w+)", page.url)
-    assert photo is not None
-    expect(ring).to_have_class("chosen")
-    for link in ("remove Saliency", "one scale", "Explore", "disc"):
-        found = page.get_by_role("link", name=link, exact=True)
-        expect(found).to_have_attribute("href", re.compile(photo[1]))
-    for panel in page.locator(".panel").all():
-        expect(panel.locator(".layer-subplot image")).to_have_attribute(
-            "href", re.compile(photo[1])
-        )
-        expect(panel.locator(".judgement")).to_be_visible()
-    assert form.evaluate("element => element.same")
-
-
-def test_a_dropped_image_is_explained_and_its_link_shows_it_to_others(
-    page: Page, chromium: Browser, dashboard: Dashboard, root: Path
-) -> None:
-    page.goto("/")
-    explained(page)
-    with Image.open(root / "archives" / "demo" / "samples" / "ring.png") as sample:
-        own = io.BytesIO()
-        sample.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(own, "PNG")
-    asked = asked_from_now_on(page)
-    drop(page, own.getvalue())
-    expect(page).to_have_url(re.compile("photo=[0-9a-f]{32}"))
-    expect(sentence(page)).to_contain_text(re.compile("^ring, "))
-    link = page.url
-    other = chromium.new_context()
-    visitor = other.new_page()
-    visitor.goto(link)
-    expect(sentence(visitor)).to_contain_text(re.compile("^ring, "))
-    visitor.goto(dashboard.url)
-    expect(sentence(visitor)).to_contain_text(re.compile("^disc, "))
-    other.close()
-    expect(sentence(page)).to_contain_text(re.compile("^ring, "))
-    outputs = [json.loads(body)["output"] for body in asked]
-    for part in ("predictions", '{"panel":["MATCH"],"part":"body"}'):
-        assert outputs.count(f"{part}.children") == 1
-
-
-def test_a_page_that_shows_something_else_by_then_is_told_by_its_address(
-    page: Page, root: Path
-) -> None:
-    page.goto("/")
-    explained(page)
-
-    def later(route: Route) -> None:
-        told = route.fetch().json()
-        told["shown"]["pulse"] = "another"
-        route.fulfill(json={**told, "news": [["predictions-ask", {"data": {"href": "/nowhere"}}]]})
-
-    page.route("**/photos?to=*", later)
-    drop(page, (root / "archives" / "demo" / "samples" / "ring.png").read_bytes())
-    expect(sentence(page)).to_have_text(re.compile("^ring, "))
-    expect(page.locator("#predictions [role=alert]")).to_have_count(0)
-
-
 @pytest.mark.parametrize(
     ("here", "link", "there"),
     [("/models", "Explain", ".panel"), ("/", "Models", "#models-table table")],
@@ -225,16 +157,6 @@ def test_a_change_at_the_server_does_not_bring_back_the_page_that_was_left(
         with page.expect_response(lambda r: "..page.children" in (r.request.post_data or "")):
             page.evaluate("dash_clientside.set_props('pulse', { data: 'another' })")
     expect(page.locator(there).first).to_be_visible()
-
-
-def test_what_is_no_image_is_told_so(page: Page, said: list[str]) -> None:
-    page.goto("/")
-    explained(page)
-    drop(page, b"no image at all", "text/plain")
-    expect(page.locator("#photo-trouble")).to_contain_text("no photo that can be opened")
-    expect(sentence(page)).to_contain_text("disc")
-    assert all("400" in line for line in said)
-    said.clear()
 
 
 def test_slow_work_shows_its_progress_and_can_be_stopped(page: Page) -> None:

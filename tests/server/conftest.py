@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -29,26 +28,8 @@ from lens_fixtures import (  # noqa: E402 - the lines above make it findable
 __all__ = ["known_pids", "lens", "lens_server", "lens_store", "settled_lens", "shadow"]
 
 
-class Pack(Protocol):
-    def __call__(self, store: Path, name: str, *options: str | Path) -> Path: ...
-
-
 class StartServer(Protocol):
     def __call__(self, store: Path, *models: str | Model, **options: Any) -> TorchServe: ...
-
-
-@pytest.fixture(scope="session")
-def pack() -> Pack:
-    """Make ``<store>/<name>.mar`` with the stock archiver and the options given."""
-
-    def pack(store: Path, name: str, *options: str | Path) -> Path:
-        archiver = Path(sys.executable).with_name("torch-model-archiver")
-        named = ("--model-name", name, "--version", "1.0", "--export-path", store)
-        command = [str(part) for part in (archiver, *named, *options)]
-        subprocess.run(command, check=True, capture_output=True)
-        return store / f"{name}.mar"
-
-    return pack
 
 
 @pytest.fixture(scope="session")

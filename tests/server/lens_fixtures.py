@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from archive_fixtures.packing import pack
 from lens_caller import Lens
 
 from servelens.local import Model, TorchServe
@@ -81,9 +82,7 @@ SHADOW = 'raise ImportError("servelens of the server, not of the archive")\n'
 
 
 @pytest.fixture(scope="session")
-def lens_store(
-    root: Path, tmp_path_factory: pytest.TempPathFactory, pack: Callable[..., Path]
-) -> Path:
+def lens_store(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """tiny.mar, touchy.mar, and stock.mar with the weights of the first."""
     parts, store = tmp_path_factory.mktemp("parts"), tmp_path_factory.mktemp("store")
     for net in ("tiny_net.py", "touchy_net.py"):

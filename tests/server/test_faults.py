@@ -19,7 +19,7 @@ from threading import Event
 import psutil
 import pytest
 import requests
-from foreign_archives import with_manifest
+from archive_fixtures.packing import with_manifest
 from lens_caller import PATIENCE_S, Lens, form, raw
 from lens_pictures import photo, plain
 

@@ -118,7 +118,7 @@ def steps_body(view: View, models: Mapping[str, Answer], theme: Theme) -> list[A
             tabIndex=0,
             role="group",
             style={"--columns": str(columns)},
-            **{"aria-label": "Maps at matching depth"},
+            **{"aria-label": twin.caption if told else "Maps at matching depth"},
         ),
         numbers(twin),
         folded(_of(view, told), "steps") if columns else None,

@@ -117,7 +117,8 @@ def _queue(version: Version) -> str:
 
 def _deeds(version: Version, default: bool) -> Iterator[Any]:
     if not default:
-        yield _button(version, "default", "Make default", "What is asked without a version")
+        title = "Make default what is asked without a version"
+        yield _button(version, "default", "Make default", title)
     name = f"{version.name} {version.version}"
     yield html.Details(
         [
