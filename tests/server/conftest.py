@@ -17,6 +17,7 @@ sys.path.insert(0, str(HERE))
 pytest.register_assert_rewrite("lens_caller")
 
 from lens_fixtures import (  # noqa: E402 - the lines above make it findable
+    guest,
     known_pids,
     lens,
     lens_server,
@@ -25,7 +26,7 @@ from lens_fixtures import (  # noqa: E402 - the lines above make it findable
     shadow,
 )
 
-__all__ = ["known_pids", "lens", "lens_server", "lens_store", "settled_lens", "shadow"]
+__all__ = ["guest", "known_pids", "lens", "lens_server", "lens_store", "settled_lens", "shadow"]
 
 
 class StartServer(Protocol):

@@ -152,7 +152,8 @@ class Lens:
         raise AssertionError(f"{len(asks)} calls never met in one batch")
 
     def batches(self, model: str) -> int:
-        """How many the model's worker has received; the log may lag behind the answers."""
+        """How many the model's worker has received; the log may lag behind the answers. A version
+        is named as in an address."""
         seen, settled = -1, 0
         while settled < 3:
             last, seen = seen, self._batches_in_log(model)
@@ -162,7 +163,9 @@ class Lens:
 
     def _batches_in_log(self, model: str) -> int:
         log = (self.server.front_end.logs / "model_log.log").read_text(errors="replace")
-        received = rf"W-\d+-{re.escape(model)}_1\.0-stdout MODEL_LOG - Backend received inference"
+        name, _, version = model.partition("/")
+        worker = rf"W-\d+-{re.escape(name)}_{re.escape(version or '1.0')}-stdout"
+        received = rf"{worker} MODEL_LOG - Backend received inference"
         return len(re.findall(received, log))
 
 

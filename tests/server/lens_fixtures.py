@@ -24,6 +24,7 @@ from servelens_archives.builder import build
 from servelens_archives.recipe import load_recipe
 
 MODELS = ("tiny", "rows", "stock", "touchy")
+GUEST = "guest"
 LABELS = ("disc", "square", "star", "cross", "ring", "moon")
 ROWS_DELAY_MS = 300
 TOUCHY_TIMEOUT_S = 3
@@ -142,3 +143,12 @@ def lens(settled_lens: Lens, known_pids: dict[str, list[int]]) -> Iterator[Lens]
     before = dict(known_pids)
     known_pids.update(now)
     assert now == before, "a worker died in this test"
+
+
+@pytest.fixture
+def guest(lens: Lens) -> Iterator[str]:
+    """One more name for an archive, without a worker, so that it costs nothing."""
+    lens.server.client.register("tiny.mar", GUEST, workers=0)
+    yield GUEST
+    if GUEST in lens.server.client.models():
+        lens.server.client.unregister(GUEST)

@@ -6,24 +6,12 @@ which status in test_facts_management.py; here is what other people's tools call
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import requests
 from lens_caller import PATIENCE_S, Lens
 from lens_fixtures import MODELS
-
-GUEST = "guest"
-
-
-@pytest.fixture
-def guest(lens: Lens) -> Iterator[str]:
-    """One more name for an archive, without a worker, so that it costs nothing."""
-    lens.server.client.register("tiny.mar", GUEST, workers=0)
-    yield GUEST
-    if GUEST in lens.server.client.models():
-        lens.server.client.unregister(GUEST)
 
 
 def manage(lens: Lens, verb: str, path: str, **words: Any) -> requests.Response:

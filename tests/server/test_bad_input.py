@@ -9,6 +9,7 @@ import io
 import json
 import pickle
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ JSON = {"Content-Type": "application/json"}
 TOGETHER = 3
 # A caller's words are quoted in a line, whatever they were.
 LONGEST_MESSAGE = 300
-MEGABYTES = "x" * 3_000_000
+MEGABYTE = "x" * 1_000_000
+TOO_MANY = 100_001  # values in one request
 
 
 def half(kind: str) -> Call:
@@ -137,9 +139,29 @@ HOSTILE: dict[str, dict[str, tuple[Call, str]]] = {
             as_json(PHOTO, ablate=[{"layer": "stem", "channels": [99]}] * 1000),
             "bad_value",
         ),
+        "1000 unknown methods": (as_json(PHOTO, explain=["gradcam"] * 1000), "unknown_method"),
+        "1000 of them in a form": (form(PHOTO, explain=",".join(["x"] * 1000)), "unknown_method"),
+        "1000 unknown classes": (
+            as_json(PHOTO, explain=True, target=["x"] * 1000),
+            "unknown_class",
+        ),
         "1000 instances": (as_json(instances=[{"b64": "x"}] * 1000), "bad_value"),
         "16 million maps": (
             as_json(PHOTO, explain=["saliency"] * 4096, target=[0] * 4096),
+            "bad_value",
+        ),
+    },
+    "more than can be meant": {
+        "objects": (raw(b"[" + b"{}," * TOO_MANY + b"{}]"), "bad_json"),
+        "objects that say what they are": (as_json(PHOTO, explain=[{}] * TOO_MANY), "bad_value"),
+        "objects in a form": (form(PHOTO, explain="[" + "{}," * TOO_MANY + "{}]"), "bad_value"),
+        "names in a form": (form(PHOTO, explain="x," * TOO_MANY), "bad_value"),
+        "parameters": (
+            method(method="saliency", **dict.fromkeys(map(str, range(TOO_MANY)), 0)),
+            "bad_value",
+        ),
+        "classes for all instances": (
+            as_json(instances=[{"b64": "x"}] * 64, target=[0] * 4096),
             "bad_value",
         ),
     },
@@ -148,31 +170,69 @@ HOSTILE: dict[str, dict[str, tuple[Call, str]]] = {
 
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_what_is_hostile_gets_a_problem_and_its_neighbour_an_answer(lens: Lens, kind: str) -> None:
+    calls, wanted = zip(*HOSTILE[kind].values(), strict=True)
+    found = refused_beside_a_neighbour(lens, *calls)
+    names = list(HOSTILE[kind])
+    got = {name: one["type"] for name, one in zip(names, found, strict=True)}
+    assert got == dict(zip(names, wanted, strict=True))
+
+
+def refused_beside_a_neighbour(lens: Lens, *calls: Call) -> list[dict[str, Any]]:
+    """What each is told, a few in a batch with a row that is answered as if they were not there."""
     expected = pytest.approx(lens.bare(PHOTO), abs=1e-5)
-    rows = list(HOSTILE[kind].items())
-    for start in range(0, len(rows), TOGETHER):
-        some = rows[start : start + TOGETHER]
-        *answers, neighbour = lens.together("rows", *(call for _, (call, _) in some), raw(PHOTO))
-        for (name, (_, wanted)), answer in zip(some, answers, strict=True):
-            problem = lens.read_problem(answer)
-            assert problem["type"] == wanted, (name, problem)
-            assert problem["code"] in (400, 413), name
-            assert len(problem["message"]) < LONGEST_MESSAGE, name
+    problems = []
+    for start in range(0, len(calls), TOGETHER):
+        some = calls[start : start + TOGETHER]
+        *answers, neighbour = lens.together("rows", *some, raw(PHOTO))
         assert neighbour.json() == expected
+        problems += [lens.read_problem(answer) for answer in answers]
+    for problem in problems:
+        assert problem["code"] in (400, 413), problem
+        assert len(problem["message"]) < LONGEST_MESSAGE
+        assert len(json.dumps(problem)) < 2 * LONGEST_MESSAGE, "no caller's words at length"
+    return problems
 
 
 @pytest.mark.parametrize("key", ["explain", "activations", "target", "id", "weights", "mask"])
-def test_megabytes_of_text_are_refused_in_a_line(lens: Lens, key: str) -> None:
-    for call in (form(PHOTO, **{key: MEGABYTES}), as_json(PHOTO, **{key: MEGABYTES})):
-        problem = lens.problem(call)
-        assert problem["code"] == 400
-        assert len(json.dumps(problem)) < 2 * LONGEST_MESSAGE
+def test_a_megabyte_of_text_is_refused_in_a_line(lens: Lens, key: str) -> None:
+    calls = form(PHOTO, **{key: MEGABYTE}), as_json(PHOTO, **{key: MEGABYTE})
+    assert {one["code"] for one in refused_beside_a_neighbour(lens, *calls)} == {400}
 
 
-def test_a_key_of_megabytes_is_refused_in_a_line(lens: Lens) -> None:
-    problem = lens.problem(as_json(PHOTO, **{MEGABYTES: 1}))
-    assert problem["type"] == "unknown_key"
-    assert len(json.dumps(problem)) < 2 * LONGEST_MESSAGE
+def test_a_key_of_a_megabyte_is_refused_in_a_line(lens: Lens) -> None:
+    calls = form(PHOTO, **{MEGABYTE: 1}), as_json(PHOTO, **{MEGABYTE: 1})
+    assert [one["type"] for one in refused_beside_a_neighbour(lens, *calls)] == ["unknown_key"] * 2
+
+
+AS_MUCH_AS_FITS = 5_000_000
+
+
+@pytest.mark.parametrize(
+    ("sent", "wanted"),
+    [
+        (raw, "bad_json"),
+        (lambda text: raw(text, headers=JSON), "bad_value"),
+        (lambda text: form(PHOTO, explain=text.decode()), "bad_value"),
+    ],
+    ids=["bytes", "json", "a form"],
+)
+def test_as_much_json_as_a_server_takes_is_refused_before_it_is_read(
+    lens: Lens, sent: Callable[[bytes], Call], wanted: str
+) -> None:
+    """Fact 30: what says that it is JSON, TorchServe has read by then."""
+    problem = lens.problem(sent(b"[" + b"{}," * AS_MUCH_AS_FITS + b"{}]"))
+    assert problem["type"] == wanted
+    assert "more than 100,000 values" in problem["message"]
+
+
+def test_as_large_a_photo_as_a_server_takes_is_answered(lens: Lens) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (1900, 2000, 3), dtype=np.uint8)
+    large = saved(Image.fromarray(noise))
+    assert 15_000_000 < len(base64_of(large)) < 16_000_000
+    expected = pytest.approx(lens.bare(large), abs=1e-5)
+    assert lens.ask(as_json(large)).json() == expected
+    as_text = raw(json.dumps({"image": base64_of(large)}).encode())
+    assert lens.ask(as_text).json() == expected
 
 
 def odd_pictures() -> dict[str, bytes]:
@@ -213,15 +273,16 @@ def test_nothing_that_is_sent_is_ever_unpickled(lens: Lens, tmp_path: Path) -> N
     np.save(array, np.array([Trap(sentinel)], dtype=object), allow_pickle=True)
     for bait in (pickled, array.getvalue()):
         text = base64_of(bait)
-        for call in (
+        refused_beside_a_neighbour(
+            lens,
             raw(bait),
             raw(bait, headers={"Content-Type": "application/x-npz"}),
             raw(bait, headers=JSON),
+            form(bait),
             as_json(image=text),
             form(PHOTO, explain=True, mask=text),
             form(PHOTO, explain={"method": "lime", "segments": text}),
-        ):
-            assert lens.problem(call)["code"] == 400
+        )
     assert not sentinel.exists()
     pickle.loads(pickled).close()
     assert sentinel.exists(), "the bait would have worked"

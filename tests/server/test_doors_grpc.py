@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-import grpc
 import pytest
 from grpc_door import GrpcDoor
 from lens_caller import TELLTALES, Lens, assert_same, assert_same_answer, form
@@ -103,9 +102,3 @@ def test_calls_of_both_kinds_and_a_stream_over_http_share_a_batch(
     assert_same_answer(streamed, lens.ask(frames))
     (problem,) = map(json.loads, wrong)
     assert problem["type"] == "bad_image"
-
-
-def test_a_caller_without_the_key_is_turned_away(lens: Lens, door: GrpcDoor) -> None:
-    with pytest.raises(grpc.RpcError) as refused:
-        door.predictions({}, "tiny", data=PHOTO)
-    assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED

@@ -20,7 +20,6 @@ from servelens.client import KeyFile, LensProblem, NoKey, Refused, Server
 from servelens.local import Model, ModelFailed
 
 PHOTO = photo(0)
-PREDICT = "/predictions/tiny"
 
 
 def refusal(*arguments: object) -> int:
@@ -165,19 +164,6 @@ def fastest(lens: Lens, model: str) -> float:
         lens.bare(PHOTO, model)
         times.append(time.monotonic() - started)
     return min(times)
-
-
-@pytest.mark.parametrize("wrong", ["nothing", "nonsense", "management"])
-def test_the_inference_doors_want_their_own_key(lens: Lens, wrong: str) -> None:
-    """Fact 19."""
-    headers = {
-        "nothing": {},
-        "nonsense": {"Authorization": "Bearer nonsense"},
-        "management": lens.server.authorization("management"),
-    }[wrong]
-    for verb, path in (("POST", PREDICT), ("GET", "/ping"), ("OPTIONS", PREDICT)):
-        answer = requests.request(verb, lens.server.url + path, headers=headers, timeout=30)
-        assert (answer.status_code, answer.json()["type"]) == (400, "InvalidKeyException")
 
 
 def test_the_capability_document_of_the_management_api_wants_the_management_key(lens: Lens) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import socket
-from http.client import HTTPResponse
-
 import pytest
 import requests
-from lens_caller import OCTETS, PATIENCE_S, Call, Lens, as_json, form, raw
+from by_hand import post
+from lens_caller import OCTETS, Call, Lens, as_json, form, raw
 from lens_pictures import photo
 
 PHOTO = photo(0)
@@ -162,20 +160,8 @@ def test_a_long_header_is_let_through_or_refused_by_the_front_end(lens: Lens, le
 )
 def test_a_header_that_no_client_writes_changes_nothing(lens: Lens, line: bytes) -> None:
     """Fact 8: written by hand, for the libraries refuse to."""
-    key = lens.server.authorization()["Authorization"].encode()
-    lines = [
-        b"POST /predictions/tiny HTTP/1.1",
-        b"Host: localhost",
-        b"Authorization: " + key,
-        b"Content-Length: %d" % len(PHOTO),
-        line,
-    ]
-    address = ("127.0.0.1", lens.server.ports.inference)
-    with socket.create_connection(address, PATIENCE_S) as wire:
-        wire.sendall(b"\r\n".join(lines) + b"\r\n\r\n" + PHOTO)
-        with HTTPResponse(wire) as answer:
-            answer.begin()
-            assert (answer.status, answer.read()) == (200, lens.ask(raw(PHOTO)).content)
+    told = post(lens, "/predictions/tiny", [line], PHOTO)
+    assert (told.status, told.content) == (200, lens.ask(raw(PHOTO)).content)
 
 
 def test_a_request_above_the_servers_limit_is_refused_before_a_worker_sees_it(lens: Lens) -> None:

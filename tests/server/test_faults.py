@@ -1,7 +1,8 @@
 """What breaks while a server runs: nothing is lost but what was broken, and the next is answered.
 
 These kill workers, so that their server is nobody else's. What a model does that raises or runs
-out of memory, and what a caller does that leaves, is in test_batches.py and test_facts_streams.py.
+out of memory, and what a caller does that leaves, is in test_batches.py and test_facts_streams.py;
+versions that come and go are in test_swap.py.
 """
 
 from __future__ import annotations
@@ -14,12 +15,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
 
 import psutil
 import pytest
 import requests
-from archive_fixtures.packing import with_manifest
 from lens_caller import PATIENCE_S, Lens, form, raw
 from lens_pictures import photo, plain
 
@@ -137,47 +136,6 @@ def test_an_archive_that_is_half_written_is_refused_and_leaves_nothing(
     assert fragile.server.client.models() == ["lone"]
     assert left_behind(fragile) == files
     assert fragile.ask(raw(PHOTO), "lone").status_code == 200
-
-
-def test_two_versions_are_swapped_under_load(fragile: Lens, lens_store: Path) -> None:
-    """Nobody who names no version notices: the new one answers before the old one is gone."""
-    client = fragile.server.client
-    with_manifest(lens_store / "tiny.mar", lens_store / "tiny2.mar", modelVersion="2.0")
-    client.register("tiny.mar", "swap")
-    expected = fragile.bare(PHOTO, "swap")
-    client.register("tiny2.mar", "swap")
-    answers: list[requests.Response] = []
-    enough = Event()
-
-    def hammer() -> None:
-        while not enough.is_set():
-            answers.append(fragile.ask(raw(PHOTO), "swap"))
-
-    with ThreadPoolExecutor(2) as callers:
-        running = [callers.submit(hammer) for _ in range(2)]
-        try:
-            wait_for_more(answers)
-            client.set_default("swap", "2.0")
-            wait_for_more(answers)  # what the old version had begun is answered by now
-            client.unregister("swap", version="1.0")
-            wait_for_more(answers)
-        finally:
-            enough.set()
-        for future in running:
-            future.result()
-    assert {answer.status_code for answer in answers} == {200}
-    for answer in answers:
-        assert answer.json() == pytest.approx(expected, abs=1e-5)
-    assert [version.version for version in client.versions("swap")] == ["2.0"]
-    client.unregister("swap")
-
-
-def wait_for_more(answers: list[requests.Response]) -> None:
-    """Six that come from now on, of two callers: each has asked anew at least once."""
-    seen, deadline = len(answers), time.monotonic() + PATIENCE_S
-    while len(answers) < seen + 6:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_a_key_that_has_run_out_is_refused_until_it_is_renewed(

@@ -9,6 +9,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from servelens.engine.geometry import place
 from servelens.local import Model, TorchServe
 
 FOREIGN = ("stock", "colours", "scripted", "function")
-NEW_VERSION = "2.0"
+OLD_VERSION, NEW_VERSION = "1.0", "2.0"
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def store(root: Path, parts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Each archive, and beside it `<name>-lens.mar`; of stock as its next version."""
+    """Each archive, and beside it `<name>-lens.mar`, which is its next version."""
     store = tmp_path_factory.mktemp("foreign-store")
     make_foreign(root, parts, store)
     with ThreadPoolExecutor(2) as both:
@@ -49,7 +50,7 @@ def store(root: Path, parts: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def instrument(store: Path, name: str) -> subprocess.CompletedProcess[str]:
-    version = ("--version", NEW_VERSION) if name == "stock" else ()
+    version = ("--version", NEW_VERSION)
     done = servelens(store / f"{name}.mar", "--out", store / f"{name}-lens.mar", *version)
     assert done.returncode == 0, done.stderr
     (store / f"{name}.said").write_text(done.stderr)
@@ -63,17 +64,28 @@ def servelens(*words: str | Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def lens(root: Path, store: Path, start_server: Callable[..., TorchServe]) -> Iterator[Lens]:
-    others = [name for name in FOREIGN if name != "stock"]
-    archives = ["stock.mar", *(f"{name}{new}.mar" for name in others for new in ("", "-lens"))]
-    server = start_server(store, *archives, environ={"OMP_NUM_THREADS": "1"})
-    server.register(Model("stock-lens.mar", "stock"))
+    """All of them side by side: who names no version gets the old one, which came first."""
+    old = [f"{name}.mar" for name in FOREIGN]
+    server = start_server(store, *old, environ={"OMP_NUM_THREADS": "1"})
+    for name in FOREIGN:
+        server.register(Model(f"{name}-lens.mar", name))
     yield Lens(server, root / "docs" / "schemas")
     server.front_end.stop()
 
 
 def old_and_new(name: str) -> tuple[str, str]:
     """As they stand in an address."""
-    return ("stock/1.0", f"stock/{NEW_VERSION}") if name == "stock" else (name, f"{name}-lens")
+    return f"{name}/{OLD_VERSION}", f"{name}/{NEW_VERSION}"
+
+
+@contextmanager
+def by_default(lens: Lens, name: str, version: str) -> Iterator[str]:
+    """For doors that take no version, and callers that name none."""
+    lens.server.client.set_default(name, version)
+    try:
+        yield name
+    finally:
+        lens.server.client.set_default(name, OLD_VERSION)
 
 
 def told(answer: requests.Response) -> tuple[Any, ...]:
@@ -97,7 +109,6 @@ PLAIN: dict[str, Call] = {
     "json": as_json(photo(2), top_k=2),
     "their own json": Call("/predictions/MODEL", {"json": {"data": base64_of(photo(2))}}),
     "a tensor": Call("/predictions/MODEL", {"json": {"data": [[0.5] * 3] * 3}}),
-    "kserve": kserve([{"data": base64_of(photo(2))}]),
     "no picture": raw(b"no picture at all"),
     "half a picture": raw(photo(0)[:2000]),
     "nothing": raw(b""),
@@ -113,6 +124,32 @@ PLAIN: dict[str, Call] = {
 def test_a_plain_prediction_is_what_it_was_byte_for_byte(lens: Lens, name: str, kind: str) -> None:
     old, new = (told(lens.ask(PLAIN[kind], model)) for model in old_and_new(name))
     assert new == old
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_who_names_no_version_is_answered_as_before_by_the_next_one(
+    lens: Lens, name: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """By all doors that take none: of KServe's two verbs the other one is the lens's."""
+    door = GrpcDoor(lens.server.ports.grpc_inference, tmp_path_factory.mktemp("grpc"))
+    instance = {"data": base64_of(photo(2))}
+    answers = []
+    try:
+        for version in (OLD_VERSION, NEW_VERSION):
+            with by_default(lens, name, version) as model:
+                over_http = [lens.ask(call, model) for call in (raw(photo(1)), kserve([instance]))]
+                headers = lens.server.authorization()
+                over_grpc = door.predictions(headers, model, data=photo(1))
+                described = lens.ask(form(describe=True), model)
+            assert (described.status_code == 200) == (version == NEW_VERSION), "which answers"
+            answers.append(([told(answer) for answer in over_http], over_grpc))
+    finally:
+        door.close()
+    old, new = answers
+    assert new == old
+    (predicted, *_), by_grpc = old
+    assert predicted[0] == 200
+    assert by_grpc == predicted[-1]
 
 
 def test_photos_are_told_apart(lens: Lens) -> None:
@@ -142,19 +179,21 @@ def test_plain_rows_beside_others_are_a_batch_of_their_own(lens: Lens) -> None:
     plain = [raw(photo(0)), form(photo(1), top_k=3)]
     asked = form(photo(2), explain="saliency", dtype="float32")
     streamed = form(photo(3), explain="saliency", target=[0, 1], stream=True)
-    old = lens.together("colours", *plain)
-    *new, document, frames = lens.together("colours-lens", *plain, asked, streamed)
+    before, after = old_and_new("colours")
+    old = lens.together(before, *plain)
+    *new, document, frames = lens.together(after, *plain, asked, streamed)
     assert [told(answer) for answer in new] == [told(answer) for answer in old]
-    alone = lens.document(asked, "colours-lens")
+    alone = lens.document(asked, after)
     seen = lens.read_document(document)
     assert np.array_equal(seen["attributions"][0]["map"], alone["attributions"][0]["map"])
     assert len(lens.read_document(frames)["attributions"]) == 2
 
 
 def test_a_plain_row_that_fails_beside_others_is_refused_as_it_was(lens: Lens) -> None:
-    old = lens.ask(raw(b"no picture"), "colours")
+    before, after = old_and_new("colours")
+    old = lens.ask(raw(b"no picture"), before)
     calls = [raw(b"no picture"), form(photo(0), explain="saliency"), raw(photo(1))]
-    refused, document, neighbour = lens.together("colours-lens", *calls)
+    refused, document, neighbour = lens.together(after, *calls)
     assert told(refused) == told(neighbour) == told(old)
     assert lens.read_document(document)["attributions"][0]["map"].shape == (64, 96)
 
@@ -233,7 +272,7 @@ def test_a_mask_is_laid_where_the_model_looks(lens: Lens) -> None:
     asked = form(
         photo(0), explain="saliency", trust=True, mask=base64_of(halves()), dtype="float32"
     )
-    document = lens.document(asked, "colours-lens")
+    document = lens.document(asked, old_and_new("colours")[1])
     (found,) = document["attributions"]
     left = found["map"][:, :48].sum() / found["map"].sum()
     assert found["trust"]["mass"] == pytest.approx(left, abs=1e-3)
@@ -241,7 +280,7 @@ def test_a_mask_is_laid_where_the_model_looks(lens: Lens) -> None:
 
 def test_activations_are_the_models_own(lens: Lens) -> None:
     for name in ("colours", "function"):
-        document = lens.document(form(photo(0), activations="block"), f"{name}-lens")
+        document = lens.document(form(photo(0), activations="block"), old_and_new(name)[1])
         (found,) = document["activations"]
         assert found["shape"][0] == 8
 
@@ -272,40 +311,35 @@ def test_what_may_be_asked_is_described(lens: Lens, name: str, store: Path) -> N
 
 
 def test_the_explanations_door_and_kserve_s_are_the_lens_s(lens: Lens) -> None:
-    by_door = lens.document(raw(photo(0), "explanations"), "function-lens")
+    by_door = lens.document(raw(photo(0), "explanations"), old_and_new("function")[1])
     assert by_door["attributions"][0]["method"] == "grad_cam"
     instance = {"b64": base64_of(photo(0))}
-    answer = lens.ask(kserve([instance], "explain"), "function-lens").json()
-    (explained,) = answer["explanations"]
-    assert explained["attributions"][0]["method"] == "grad_cam"
-    asked = kserve([{**instance, "explain": "saliency"}])
-    (explained,) = lens.ask(asked, "function-lens").json()["predictions"]
-    assert explained["attributions"][0]["method"] == "saliency"
+    with by_default(lens, "function", NEW_VERSION) as model:
+        answer = lens.ask(kserve([instance], "explain"), model).json()
+        (explained,) = answer["explanations"]
+        assert explained["attributions"][0]["method"] == "grad_cam"
+        asked = kserve([{**instance, "explain": "saliency"}])
+        (explained,) = lens.ask(asked, model).json()["predictions"]
+        assert explained["attributions"][0]["method"] == "saliency"
 
 
 def test_what_its_handler_cannot_prepare_is_a_problem_of_that_row(lens: Lens) -> None:
-    problem = lens.problem(form(b"no picture", explain=True), "colours-lens")
+    colours = old_and_new("colours")[1]
+    problem = lens.problem(form(b"no picture", explain=True), colours)
     assert (problem["type"], problem["where"]) == ("bad_image", "image")
     grey = form(PHOTOS["grey"], explain=True)
-    problem = lens.problem(grey, f"stock/{NEW_VERSION}")
+    problem = lens.problem(grey, old_and_new("stock")[1])
     assert "the archive's own handler could not prepare the image" in problem["message"]
-    unknown = lens.problem(form(photo(0), explain="saliency", zoom=2), "colours-lens")
+    unknown = lens.problem(form(photo(0), explain="saliency", zoom=2), colours)
     assert unknown["type"] == "unknown_key"
 
 
-def test_grpc_is_answered_as_it_was_and_takes_lens_keys(
-    lens: Lens, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    door = GrpcDoor(lens.server.ports.grpc_inference, tmp_path_factory.mktemp("grpc"))
+def test_grpc_takes_lens_keys(lens: Lens, tmp_path: Path) -> None:
+    door = GrpcDoor(lens.server.ports.grpc_inference, tmp_path)
     try:
-        for name in ("scripted", "function"):
-            old, new = (
-                door.predictions(lens.server.authorization(), model, data=photo(0))
-                for model in old_and_new(name)
-            )
-            assert new == old
         fields = {"data": photo(0), "explain": b"saliency"}
-        asked = door.predictions(lens.server.authorization(), "function-lens", **fields)
+        new = old_and_new("function")[1]
+        asked = door.predictions(lens.server.authorization(), new, **fields)
         assert json.loads(asked)["attributions"][0]["problem"] is None
     finally:
         door.close()
@@ -328,9 +362,8 @@ def test_all_that_was_there_is_still_there(store: Path) -> None:
         was, now = (json.loads(files[manifest]) for files in (old, new))
         now.pop("servelens")
         now["model"]["handler"] = was["model"]["handler"]
-        if name == "stock":
-            assert now["model"].pop("modelVersion") == NEW_VERSION
-            was["model"].pop("modelVersion")
+        assert now["model"].pop("modelVersion") == NEW_VERSION
+        assert was["model"].pop("modelVersion") == OLD_VERSION
         assert now == was
 
 

@@ -17,7 +17,7 @@ ALL = ("health", "models", "tiny: describe", "tiny: predict", "tiny: explain")
 def smoke(root: Path, *words: str, **environ: str) -> tuple[int, list[str]]:
     done = subprocess.run(
         [root / "scripts" / "smoke", *words],
-        env={**os.environ, **environ},
+        env={**os.environ, "SERVELENS_MANAGEMENT_URL": "", **environ},
         capture_output=True,
         text=True,
         timeout=300,
@@ -67,6 +67,16 @@ def test_the_key_file_is_known_from_the_environment(root: Path, lens_server: Tor
     assert (code, said[-1]) == (0, "all checks passed"), said
     code, said = smoke(root, *asked, SERVELENS_KEY_FILE="")
     assert (code, said[-1]) == (1, "4 of the checks failed"), said
+
+
+def test_the_management_address_is_known_from_the_environment(
+    root: Path, lens_server: TorchServe
+) -> None:
+    asked = (lens_server.url, "--model", "tiny", "--keys", str(lens_server.key_file))
+    management = lens_server.ports.url("management")
+    assert_all_passed(*smoke(root, *asked, SERVELENS_MANAGEMENT_URL=management))
+    elsewhere = ("--management", management)
+    assert_all_passed(*smoke(root, *asked, *elsewhere, SERVELENS_MANAGEMENT_URL=lens_server.url))
 
 
 def assert_all_passed(code: int, said: list[str]) -> None:

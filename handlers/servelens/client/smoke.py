@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -20,6 +21,7 @@ from servelens.client.keys import KEY_FILE_VARIABLE, KeyFile, keys_from_environm
 from servelens.client.server import Server
 
 Check = Callable[[], str]
+MANAGEMENT_VARIABLE = "SERVELENS_MANAGEMENT_URL"
 
 
 class NoModel(ClientError):
@@ -114,7 +116,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("url", metavar="URL", help="inference address: http://127.0.0.1:8080")
     parser.add_argument(
-        "--management", metavar="URL", help="management address, to list the models"
+        "--management",
+        metavar="URL",
+        default=os.environ.get(MANAGEMENT_VARIABLE) or None,
+        help=f"management address, to list the models; else what {MANAGEMENT_VARIABLE} says",
     )
     parser.add_argument(
         "--keys",
@@ -127,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME",
-        help="check this model alone; repeatable, and needed where --management is not given",
+        help="check this model alone; repeatable, and needed where there is no management address",
     )
     return parser
 

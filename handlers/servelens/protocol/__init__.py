@@ -26,6 +26,7 @@ from servelens.protocol.document import (
     WeightStatistics,
     to_wire,
 )
+from servelens.protocol.extent import check_extent
 from servelens.protocol.inquiries import (
     AblateRequest,
     FieldRequest,
@@ -95,6 +96,7 @@ __all__ = [
     "WeightStatistics",
     "Weights",
     "WeightsRequest",
+    "check_extent",
     "did_you_mean",
     "picture_of_text",
     "place",

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from typing import Any, Callable, Dict, List, Tuple, Union
 
+from servelens.protocol.extent import MOST_VALUES, TOO_MANY, marks_in
 from servelens.protocol.keys import KEY_BY_NAME
 from servelens.protocol.problem import ProblemError, place, problem, shorten
 
@@ -45,6 +46,8 @@ def read_json(
     text: Union[str, bytes], object_of: Callable[[Members], Dict[str, Any]] = each_once
 ) -> Any:
     """The JSON value; raises ValueError with the reason where it is none."""
+    if marks_in(text) > MOST_VALUES:
+        raise ValueError(f"it holds {TOO_MANY}")
     try:
         return json.loads(
             text,

@@ -17,6 +17,7 @@ from servelens.protocol import (
     Problem,
     ProblemError,
     Request,
+    check_extent,
     place,
     problem,
     read_form_value,
@@ -102,6 +103,7 @@ def read_row(row: Any, headers: Headers) -> RowQuestion:
         if row == {} and headers.get("describe") == "True":
             # GET /models/m?customized=true on the management port sends no fields at all.
             return RowQuestion((Question("describe", Request(describe=True)),))
+        check_extent(row)  # TorchServe has parsed what says that it is JSON
         if not isinstance(row, Mapping):
             row = {"body": row}
         name, body = lone_body(row)
@@ -168,6 +170,7 @@ def _read_instances(body: Dict[str, Any], door: Door) -> RowQuestion:
             f"instances must be a list of at most {MOST_INSTANCES} objects, not {count}",
             where="instances",
         )
+    check_extent(shared, "what stands beside instances, read for each of them,", len(instances))
     parts = tuple(
         _read_instance(shared, instance, f"instances[{i}]", door)
         for i, instance in enumerate(instances)
@@ -194,29 +197,35 @@ def _within(where: str, found: Problem) -> Problem:
 
 
 def _read_form(row: Mapping[str, Any], door: Door) -> Question:
-    values: Dict[str, Any] = {}
-    for name, value in row.items():
-        if name.lstrip()[:1] == "{":
-            raise problem(
-                "bad_json",
-                "a JSON body arrived as a form",
-                hint="say what it is: curl -H 'Content-Type: application/json'",
-            )
-        values[name] = value if name in IMAGE_FIELDS else _read_field(name, value)
+    texts = {name: _text_of(name, value) for name, value in row.items()}
+    check_extent(texts)  # before any of them is read as JSON
+    values = {
+        name: read_form_value(name, text)
+        if isinstance(text, str) and name not in IMAGE_FIELDS
+        else text
+        for name, text in texts.items()
+    }
     return _read_keys(values, IMAGE_FIELDS, door)
 
 
-def _read_field(name: str, value: Any) -> Any:
-    """A part that its sender typed as JSON is parsed already; base64 is ASCII, and no PNG is."""
-    if isinstance(value, (bytes, bytearray)):
-        if name in FILE_KEYS and not value.isascii():
-            return bytes(value)
-        try:
-            value = bytes(value).decode("utf-8")
-        except UnicodeDecodeError:
-            where = place(name)
-            raise problem("bad_value", f"{where} is not UTF-8 text", where=where) from None
-    return read_form_value(name, value) if isinstance(value, str) else value
+def _text_of(name: str, value: Any) -> Any:
+    """The field in characters, where it is no picture and TorchServe has left it as bytes: a part
+    that its sender typed as JSON is parsed already; base64 is ASCII, and no PNG is."""
+    if name.lstrip()[:1] == "{":
+        raise problem(
+            "bad_json",
+            "a JSON body arrived as a form",
+            hint="say what it is: curl -H 'Content-Type: application/json'",
+        )
+    if name in IMAGE_FIELDS or not isinstance(value, (bytes, bytearray)):
+        return value
+    if name in FILE_KEYS and not value.isascii():
+        return bytes(value)
+    try:
+        return bytes(value).decode("utf-8")
+    except UnicodeDecodeError:
+        where = place(name)
+        raise problem("bad_value", f"{where} is not UTF-8 text", where=where) from None
 
 
 def _read_keys(values: Mapping[str, Any], image_fields: Sequence[str], door: Door) -> Question:
