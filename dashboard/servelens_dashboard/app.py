@@ -33,6 +33,8 @@ from servelens_dashboard.views.shell import shell
 from servelens_dashboard.workshop.drawer import Drawer
 from servelens_dashboard.workshop.jobs import Workshop
 
+# For what no model is asked: longer than a busy machine takes, shorter than a person guesses.
+LOOK_S, LOOK_CONNECT_S = 15.0, 3.0
 HERE = Path(__file__).parent
 # Plotly with the kinds of charts that we draw: a third of the whole, which takes a browser a second
 # and a half to read. Dash asks for the whole only where there is none when the first graph comes.
@@ -96,4 +98,5 @@ def open_lens(settings: Settings) -> Lens:
     keys = key_file or keys_from_environment()
     server = Server(settings.inference, settings.management, keys, settings.timeout_s)
     shelf = Shelf(settings.photos, settings.shelf_bytes, settings.photo_bytes, settings.samples)
-    return Lens(server, shelf, settings.answer_bytes, key_file)
+    watched = Server(settings.inference, settings.management, keys, LOOK_S, LOOK_CONNECT_S)
+    return Lens(server, shelf, settings.answer_bytes, key_file, watched)

@@ -1,9 +1,8 @@
-"""What of a page can be saved or copied, under which address and name.
+"""Under which address and name a part of a page is saved or copied, and in which formats.
 
-`/export/npz/explain?…&part=grad_cam` is the view's own address with what of it is meant, so that a
-link is all that a page needs; `/calls/curl/explain?…` is the call that it is the answer to.
-`&trust=1` is put to it in the browser where the map's trust card is there to be seen, and then the
-file has it too (assets/exports.js). Pictures are saved by the browser, which knows how they look
+`/export/npz/explore?…&part=atlas` is the view's own address with which part of it is meant, so that
+a link is all that a page needs; `/calls/curl/explore?…` is the call that it is the answer to. Which
+parts there are is in export_parts.py. Pictures are saved by the browser, which knows how they look
 there.
 """
 
@@ -17,7 +16,6 @@ from servelens.client.saving import harmless
 from servelens_dashboard.url_state import PLAIN, View
 
 FILES, CALLS = "/export", "/calls"
-CARD = "trust"
 # Of a photo's name, enough to tell two files apart.
 PHOTO_LETTERS = 8
 
@@ -43,6 +41,8 @@ def address(door: str, kind: str, view: View, part: str) -> str:
 
 
 def file_name(view: View, part: str) -> str:
-    """Without its suffix; of names that others have chosen only what is harmless."""
-    models = (str(model) for model in view.models)
-    return harmless(" ".join((*models, part, (view.photo or "")[:PHOTO_LETTERS])))
+    """Without its suffix, of a view that has no more than the part is of; of names that others have
+    chosen only what is harmless."""
+    of = [*view.models, part, *view.methods, view.layer, view.channel]
+    words = [str(word) for word in of if word is not None]
+    return harmless(" ".join((*words, (view.photo or "")[:PHOTO_LETTERS])))

@@ -7,10 +7,8 @@ So they outlive a restart of the worker, and a new version under an old name is 
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
 from functools import partial
-from time import monotonic
 from typing import Any
 
 from servelens.client import (
@@ -22,16 +20,14 @@ from servelens.client import (
     Result,
     Server,
     Version,
-    Worker,
 )
 from servelens.client.keys import INFERENCE, MANAGEMENT
 from servelens.protocol import InputRef
 from servelens_dashboard.cache import Cache
+from servelens_dashboard.overview import NoModel, Overview, life
 from servelens_dashboard.shelf import Shelf
-from servelens_dashboard.url_state import Named
+from servelens_dashboard.watch import Watch
 
-# Several visitors' pages ask for this every few seconds; they need not each ask the server.
-FRESH_S = 1.0
 CAPABILITIES = 64
 OVERHEAD = 20_000
 NOT_FOUND = 404
@@ -40,10 +36,6 @@ GIVE_IT_ONE = (
     "Build it with scripts/build, or put a lens beside its handler with servelens instrument, and "
     "register that."
 )
-
-
-class NoModel(Exception):
-    """No model of this name is there to be asked; a sentence that says what to do."""
 
 
 class Changed(NoModel):
@@ -61,77 +53,35 @@ class NoLens(Exception):
     """An archive that ServeLens did not build."""
 
 
-@dataclass(frozen=True)
-class Overview:
-    """Every version of every model, the default one of each first; or why there is none."""
-
-    models: Mapping[str, tuple[Version, ...]]
-    error: ClientError | None = None
-
-    @property
-    def pulse(self) -> str:
-        """Changes whenever what the pages show may have changed."""
-        return self.pulse_of(self.models)
-
-    def pulse_of(self, names: Iterable[str]) -> str:
-        """Changes with the workers of these models, and with all models' versions."""
-        there = {name: [one.version for one in found] for name, found in self.models.items()}
-        workers = [
-            (name, version.version, *_life(worker), worker.status)
-            for name in names
-            for version in self.models.get(name, ())
-            for worker in version.workers
-        ]
-        return json.dumps([str(self.error or ""), there, sorted(workers)], sort_keys=True)
-
-    def find(self, model: Named | None) -> Version:
-        """The version that is meant; with None the first model that can answer."""
-        if self.error is not None:
-            raise self.error
-        if model is None:
-            return self._first()
-        versions = self.models.get(model.name)
-        if not versions:
-            raise NoModel(f"No model is registered as {model.name!r}; {self._names()}")
-        for version in versions:
-            if model.version in (None, version.version):
-                return version
-        known = ", ".join(version.version for version in versions)
-        raise NoModel(f"{model.name} has no version {model.version!r}; it has {known}.")
-
-    def _first(self) -> Version:
-        defaults = [self.models[name][0] for name in sorted(self.models)]
-        ready = [version for version in defaults if version.is_ready]
-        if not defaults:
-            raise NoModel("No model is registered yet. Register one on the page Models.")
-        return (ready or defaults)[0]
-
-    def _names(self) -> str:
-        if not self.models:
-            return "none is registered yet. Register one on the page Models."
-        return f"there are {', '.join(sorted(self.models))}."
-
-
 class Lens:
-    """One server, asked for every visitor; threads may share it."""
+    """One server, asked for every visitor; threads may share it.
+
+    `watched` is the same server, asked which models it has: with less patience, as no model is
+    asked for that.
+    """
 
     def __init__(
-        self, server: Server, shelf: Shelf, answer_bytes: int, keys: KeyFile | None = None
+        self,
+        server: Server,
+        shelf: Shelf,
+        answer_bytes: int,
+        keys: KeyFile | None = None,
+        watched: Server | None = None,
     ) -> None:
         self.server = server
+        self._watched = watched or server
         self._keys = keys
         self.shelf = shelf
-        self._overviews: Cache[Overview] = Cache(2)
+        self._watch = Watch(self._look)
         self._capabilities: Cache[Mapping[str, Any]] = Cache(CAPABILITIES)
         self._answers: Cache[Result] = Cache(answer_bytes, _size)
 
     def overview(self) -> Overview:
-        return self._overviews.get(int(monotonic() / FRESH_S), self._look)
+        return self._watch.now()
 
     def look_again(self) -> Overview:
         """After something was changed."""
-        self._overviews.forget()
-        return self.overview()
+        return self._watch.anew()
 
     def capability(self, version: Version) -> Mapping[str, Any]:
         """What may be asked of a model; asked anew when one of its workers is another."""
@@ -140,7 +90,7 @@ class Lens:
                 f"{version.name} {version.version} has no worker that is ready: "
                 f"{_states(version)}. Give it workers on the page Models."
             )
-        key = version.name, version.version, tuple(map(_life, version.workers))
+        key = version.name, version.version, tuple(map(life, version.workers))
         return self._capabilities.get(key, lambda: self._describe(version))
 
     def ask(self, version: Version, photo: str, request: Mapping[str, Any]) -> Result:
@@ -183,7 +133,7 @@ class Lens:
     def _look(self) -> Overview:
         try:
             self._renew_keys()
-            found = {name: self._versions(name) for name in sorted(self.server.models())}
+            found = {name: self._versions(name) for name in sorted(self._watched.models())}
             return Overview({name: versions for name, versions in found.items() if versions})
         except ClientError as error:
             return Overview({}, error)
@@ -192,13 +142,13 @@ class Lens:
         """They last an hour, and nobody else may be there to have new ones made."""
         for door in (INFERENCE, MANAGEMENT):
             if self._keys is not None and self._keys.has_run_out(door):
-                self.server.renew_key(door)
+                self._watched.renew_key(door)
 
     def _versions(self, name: str) -> tuple[Version, ...]:
         """The default one first; none of a model that was unregistered since it was listed."""
         try:
-            versions = self.server.versions(name)
-            default = versions[0] if len(versions) == 1 else self.server.describe(name)
+            versions = self._watched.versions(name)
+            default = versions[0] if len(versions) == 1 else self._watched.describe(name)
         except Refused as refused:
             if refused.status == NOT_FOUND:
                 return ()
@@ -232,12 +182,6 @@ def looked_at(result: Result) -> InputRef:
 
 def _key(digest: str, photo: str, request: Mapping[str, Any]) -> Hashable:
     return digest, photo, json.dumps(request, sort_keys=True)
-
-
-def _life(worker: Worker) -> tuple[str, int, str]:
-    """A container that starts anew gives the ids and the processes' numbers that it gave before;
-    when a worker began is its own."""
-    return worker.id, worker.pid, str(worker.more.get("startTime", ""))
 
 
 def _states(version: Version) -> str:

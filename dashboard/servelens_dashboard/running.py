@@ -75,6 +75,13 @@ def make_default(lens: Lens, settings: Settings, model: Named) -> str:
 
 
 def unregister(lens: Lens, settings: Settings, model: Named) -> str:
+    """TorchServe lets the default version go last, and refuses without a word on what to do."""
+    versions = lens.look_again().models.get(model.name, ())
+    if len(versions) > 1 and versions[0].version == model.version:
+        raise NotDone(
+            f"The default version goes last, and {model.name} {model.version} is the default one: "
+            "make another the default first."
+        )
     lens.server.unregister(model.name, version=model.version)
     return f"{model.name} {model.version} is unregistered; its archive is where it was."
 

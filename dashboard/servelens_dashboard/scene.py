@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from servelens.client import Version
-from servelens_dashboard.lens import Lens, Overview
+from servelens_dashboard.lens import Lens
+from servelens_dashboard.overview import Overview
 from servelens_dashboard.troubles import EXPECTED
 from servelens_dashboard.url_state import (
     COMPARE,

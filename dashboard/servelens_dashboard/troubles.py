@@ -15,12 +15,15 @@ from servelens.client import (
     Refused,
     TooSlow,
 )
-from servelens_dashboard.lens import NoLens, NoModel
+from servelens_dashboard.lens import NoLens
+from servelens_dashboard.overview import NoModel
 from servelens_dashboard.running import NotDone
 from servelens_dashboard.url_state import BadAddress
 from servelens_dashboard.workshop.drawer import BadFile
 
-EXPECTED = (ClientError, NoModel, NoLens, NotDone, BadAddress, BadFile)
+# Told in sentences already, which may begin with a model's name.
+OURS = (NoModel, NoLens, NotDone, BadAddress, BadFile)
+EXPECTED = (ClientError, *OURS)
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +45,8 @@ class Trouble:
 def tell(error: Exception) -> Trouble:
     """Of an error that is one of EXPECTED."""
     said = error.reason if isinstance(error, LensProblem) else str(error)
-    return Trouble(_sentence(said), _advice(error))
+    begun = said if isinstance(error, OURS) else said[:1].upper() + said[1:]
+    return Trouble(begun if begun.endswith((".", "?", "!")) else f"{begun}.", _advice(error))
 
 
 def unexpected(error: BaseException) -> Trouble:
@@ -69,11 +73,6 @@ def _advice(error: Exception) -> str:
         return "The model's worker is starting, ended, or its queue is full; see the page Models."
     if isinstance(error, Refused) and error.status == OUT_OF_MEMORY:
         return "Ask for fewer methods at once, or a coarser setting."
-    if isinstance(error, (BadPhoto, NoModel, NoLens, NotDone, BadAddress, BadFile)):
+    if isinstance(error, (BadPhoto, *OURS)):
         return ""
     return "Retry; if it stays, look into the server's log."
-
-
-def _sentence(text: str) -> str:
-    begun = text[:1].upper() + text[1:]
-    return begun if begun.endswith((".", "?", "!")) else f"{begun}."

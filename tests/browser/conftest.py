@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from browser_fixtures.looking import WIDE
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from servelens.local import Dashboard, Model, TorchServe
@@ -24,7 +25,6 @@ from servelens_archives.recipe import load_recipe
 MODELS = ("shapes-clean", "shapes-shortcut")
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 PATIENCE_MS = 30_000
-WIDE = {"width": 1280, "height": 860}
 
 
 def do_without(why: str) -> NoReturn:

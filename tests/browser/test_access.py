@@ -1,51 +1,50 @@
-"""For everybody: what axe-core finds, a narrow screen, the dark, and the keyboard."""
+"""For everybody: what axe-core finds, names and tables of pictures, the dark, and the keyboard."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from browser_fixtures.pages import grave
+from browser_fixtures.looking import SIGHTS, Sight, grave, see, twinless
+from browser_fixtures.pages import explained
 from playwright.sync_api import Page, expect
 
-PAGES = (
-    "/",
-    "/?method=grad_cam&method=saliency",
-    "/explore?channel=1",
-    "/explore?layer=stem.conv&channel=5&out=1",
-    "/compare",
-    "/models",
-    "/models?file=shapes-clean",
-    "/nowhere",
-)
-
-
-def settle(page: Page, address: str) -> None:
-    page.goto(address)
-    expect(page.locator("#health")).to_have_text("2 models")
-    expect(page.locator("[data-dash-is-loading=true]")).to_have_count(0)
-    page.wait_for_timeout(1000)
-    expect(page.locator("[data-dash-is-loading=true]")).to_have_count(0)
+# One of each kind of picture, named and not, none with a table.
+PICTURES = """() => {
+  const place = document.querySelector(".stage");
+  place.insertAdjacentHTML("beforeend", `
+    <div role="img" aria-label="a graph"><div class="js-plotly-plot"><p>40 pixels</p></div></div>
+    <canvas width="100" height="100" role="img"></canvas>
+    <svg width="100" height="100"></svg>
+    <img src="/photos/none-such" alt=" ">
+  `);
+}"""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("address", PAGES)
-def test_nothing_grave_is_found(page: Page, axe: str, address: str, scheme: Any) -> None:
+@pytest.mark.parametrize("sight", SIGHTS, ids=str)
+def test_nothing_grave_is_found(page: Page, axe: str, sight: Sight, scheme: Any) -> None:
     page.emulate_media(color_scheme=scheme)
-    settle(page, address)
+    see(page, sight)
     assert grave(page, axe) == []
 
 
-@pytest.mark.parametrize("address", PAGES)
-def test_a_narrow_screen_has_one_column_and_nothing_is_cut_off(page: Page, address: str) -> None:
-    page.set_viewport_size({"width": 390, "height": 800})
-    settle(page, address)
-    width = page.evaluate("document.documentElement.scrollWidth")
-    assert width <= 390
+@pytest.mark.parametrize("sight", SIGHTS, ids=str)
+def test_every_picture_has_a_name_and_its_numbers_a_table(page: Page, sight: Sight) -> None:
+    see(page, sight)
+    assert twinless(page) == []
+
+
+def test_a_picture_that_came_without_would_be_found(page: Page) -> None:
+    see(page, SIGHTS[0])
+    page.evaluate(PICTURES)
+    found = [picture[:4] for picture in twinless(page)]
+    assert found == ["<div", "<can", "<svg", "<img"]
 
 
 def test_keys(page: Page) -> None:
-    settle(page, "/")
+    page.goto("/")
+    explained(page)
     page.keyboard.press("2")
     expect(page.locator(".predictions tbody tr").nth(1)).to_have_attribute("aria-current", "true")
     slider = page.get_by_role("slider", name="Opacity")
@@ -59,7 +58,7 @@ def test_keys(page: Page) -> None:
 
 
 def test_the_keys_are_listed_by_a_button_too(page: Page, axe: str) -> None:
-    settle(page, "/models")
+    page.goto("/models")
     page.get_by_role("button", name="Keys").click()
     listed = page.get_by_role("dialog")
     expect(listed).to_contain_text("explain the first, second")

@@ -114,6 +114,28 @@ def test_models_share_a_scale_once_all_have_come(page: Page) -> None:
         expect(panel.locator(BAR)).to_have_text(larger)
 
 
+def test_all_models_are_asked_for_the_method_and_the_class_that_are_chosen(page: Page) -> None:
+    page.goto("/compare")
+    panels = page.locator(".panel")
+    for panel in panels.all():
+        expect(panel.get_by_role("heading")).to_contain_text("Grad-CAM")
+    page.get_by_role("textbox", name="Method").click()
+    page.get_by_role("option", name="Integrated gradients", exact=True).click()
+    expect(page).to_have_url(re.compile("method=integrated_gradients"))
+    steps = page.get_by_role("textbox", name="steps")
+    steps.fill("7")
+    steps.blur()
+    expect(page).to_have_url(re.compile("method=integrated_gradients~steps=7"))
+    for panel in panels.all():
+        expect(panel.get_by_role("heading")).to_contain_text("Integrated gradients")
+        expect(panel).to_contain_text("and 7 backward passes")
+    page.get_by_role("textbox", name="Class").click()
+    page.get_by_role("option", name="square (2)").click()
+    expect(page).to_have_url(re.compile("class=2"))
+    for panel in panels.all():
+        expect(panel.locator(".sentence")).to_have_text(re.compile("^square"))
+
+
 def test_maps_stand_under_each_other_by_depth_and_are_of_the_photo(page: Page) -> None:
     page.goto("/compare?method=grad_cam")
     before = [drawn(row) for row in rows_of(page)]
@@ -124,7 +146,7 @@ def test_maps_stand_under_each_other_by_depth_and_are_of_the_photo(page: Page) -
     assert before[0]["picture"] != before[1]["picture"]
     named = re.compile(r"shapes-clean: stem channel \d+, .*, stage3 channel \d+\.")
     expect(rows_of(page)[0].get_by_role("img", name=named)).to_be_visible()
-    page.locator("#compare-steps summary").click()
+    page.locator("#compare-steps summary", has_text="as numbers").click()
     cells = page.locator("#compare-steps tbody tr").evaluate_all(
         "(rows) => rows.map((row) => [...row.cells].slice(0, 3).map((cell) => cell.textContent))"
     )

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 import torch
-from browser_fixtures.pages import grave
+from archive_fixtures.tiny import pack_tiny
+from browser_fixtures.looking import grave
+from browser_fixtures.pages import drop, explained
 from playwright.sync_api import Page, expect
 from torchvision import models
 
@@ -16,11 +20,7 @@ from servelens.local import TorchServe
 
 # A worker and the builder's processes import torch, on a machine that may be busy.
 LONG_MS = 300_000
-DROP = """async ([name, address]) => {
-  const files = new DataTransfer();
-  files.items.add(new File([await (await fetch(address)).blob()], name));
-  document.dispatchEvent(new DragEvent("drop", { dataTransfer: files, cancelable: true }));
-}"""
+AS_IT_WAS = "theirs-as-it-was"
 
 
 @pytest.fixture
@@ -54,8 +54,10 @@ def choose(page: Page, path: Path) -> None:
 
 
 def test_weights_become_a_heatmap(page: Page, axe: str, birds: Path, gone_after: list[str]) -> None:
-    page.goto("/models")
-    choose(page, birds)
+    page.goto("/explore")
+    expect(page.locator("#health")).to_have_text("2 models")
+    drop(page, birds.read_bytes(), kind="", name=birds.name)
+    page.wait_for_url("**/models?*file=*", timeout=LONG_MS)
     build = page.get_by_role("button", name="Build and register")
     expect(build).to_be_visible(timeout=LONG_MS)
     expect(page.locator(".file")).to_contain_text("All 52 tensors are those of a squeezenet1_1.")
@@ -129,10 +131,9 @@ def test_what_fits_nothing_says_what_to_do(page: Page, tmp_path: Path) -> None:
 
 
 def test_a_file_can_be_dropped_on_any_page(page: Page, tmp_path: Path) -> None:
-    """The browser makes the file, of what it is given of ours."""
     page.goto("/explain")
     expect(page.locator("#health")).to_have_text("2 models")
-    page.evaluate(DROP, ["recipe.toml", "/_dash-layout"])
+    drop(page, b"{}", kind="", name="recipe.toml")
     page.wait_for_url("**/models?*file=*")
     told = page.locator(".file .notice")
     expect(told).to_contain_text("recipe.toml is no recipe")
@@ -170,6 +171,50 @@ def test_an_archive_is_registered_after_a_warning(
     gone_after.append("twin")
     page.wait_for_url("**/explain?model=twin*", timeout=LONG_MS)
     expect(page.locator(".sentence").first).to_contain_text("disc, 0.9")
+
+
+@pytest.fixture
+def theirs(root: Path, torchserve: TorchServe, store: Path, tmp_path: Path) -> Iterator[Path]:
+    """A stock archive of somebody else's, which is served as it is under another name."""
+    archive = pack_tiny(root, tmp_path, "theirs", "image_classifier")
+    there = store / f"{AS_IT_WAS}.mar"
+    shutil.copy(archive, there)
+    torchserve.client.register(there.name, AS_IT_WAS)
+    yield archive
+    torchserve.client.unregister(AS_IT_WAS)
+    there.unlink()
+
+
+def bare(torchserve: TorchServe, name: str, photo: bytes) -> tuple[int, str | None, bytes]:
+    """A plain prediction as it came."""
+    headers = {**torchserve.authorization(), "Content-Type": "application/octet-stream"}
+    url = f"{torchserve.url}/predictions/{name}"
+    answer = requests.post(url, data=photo, headers=headers, timeout=60)
+    return answer.status_code, answer.headers.get("Content-Type"), answer.content
+
+
+def test_a_stock_archive_gets_a_lens_and_predicts_as_before(
+    page: Page, root: Path, torchserve: TorchServe, theirs: Path, gone_after: list[str]
+) -> None:
+    page.goto("/explain")
+    expect(page.locator("#health")).to_have_text("3 models")
+    drop(page, theirs.read_bytes(), kind="", name=theirs.name)
+    page.wait_for_url("**/models?*file=*")
+    expect(page.locator(".file")).to_contain_text("An archive brings code of its own")
+    lens = page.get_by_role("textbox", name="Lens")
+    expect(lens).to_have_value("put one beside its handler")
+    page.locator(".file").get_by_role("button", name="Register").click()
+    gone_after.append("theirs")
+    page.wait_for_url("**/explain?model=theirs*", timeout=LONG_MS)
+    explained(page)
+    expect(page.get_by_role("heading", name="Grad-CAM").first).to_be_visible()
+    expect(page.get_by_role("textbox", name="Model")).to_have_value("theirs 1.0")
+    samples = (root / "archives" / "demo" / "samples").glob("*.png")
+    photos = [path.read_bytes() for path in samples if "." not in path.stem]
+    before = [bare(torchserve, AS_IT_WAS, photo) for photo in photos]
+    assert [bare(torchserve, "theirs", photo) for photo in photos] == before
+    assert {status for status, *_ in before} == {200}
+    assert len({content for *_, content in before}) == len(photos)
 
 
 def test_a_recipe_that_ships_is_shown_to_be_changed(page: Page) -> None:

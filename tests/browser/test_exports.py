@@ -106,7 +106,7 @@ def test_what_a_saved_map_misses_is_what_the_whole_misses(
 
 
 def saved_at_last(page: Page, folder: Path) -> dict[str, Any]:
-    expect(page.locator(".saving")).to_be_visible(timeout=LONG_WORK_MS)
+    expect(page.locator(".body .saving")).to_be_visible(timeout=LONG_WORK_MS)
     saved: dict[str, Any] = codec.read_npz(save(page, "npz", folder).read_bytes())
     return saved
 
@@ -147,7 +147,7 @@ def test_a_files_trust_card_is_the_one_that_was_asked_for(
 
 def test_a_picture_is_as_the_page_looks(page: Page, tmp_path: Path) -> None:
     page.goto("/?method=grad_cam#opacity=0")
-    expect(page.locator(".saving")).to_be_visible()
+    expect(page.locator(".body .saving")).to_be_visible()
     without = colours(save(page, "PNG", tmp_path))
     page.goto("/?method=grad_cam#opacity=1&colours=magma")
     expect(page.get_by_role("slider", name="Opacity")).to_have_value("1")
@@ -168,16 +168,16 @@ def heading_ink(strip: np.ndarray[Any, Any]) -> int:
 
 def test_an_atlas_and_a_comparison_are_saved_too(page: Page, tmp_path: Path) -> None:
     page.goto("/explore?layer=stage2")
-    saved = codec.read_npz(save(page, "npz", tmp_path).read_bytes())
+    saved = codec.read_npz(save(page, "npz", tmp_path, "#atlas").read_bytes())
     (layer,) = saved["answer"]["activations"]
     assert layer["layer"] == "stage2" and layer["maps"].shape[0] == 32
     page.goto("/compare?method=grad_cam")
-    told = json.loads(save(page, "JSON", tmp_path).read_text())
+    told = json.loads(save(page, "JSON", tmp_path, "#compare-maps").read_text())
     assert [result["model"]["name"] for result in told["results"]] == [
         "shapes-clean",
         "shapes-shortcut",
     ]
-    picture = io.BytesIO(save(page, "PNG", tmp_path).read_bytes())
+    picture = io.BytesIO(save(page, "PNG", tmp_path, "#compare-maps").read_bytes())
     with Image.open(picture) as both:
         assert both.width > both.height
 
@@ -226,7 +226,7 @@ def test_what_a_unit_under_the_pointer_sees_is_boxed(page: Page) -> None:
     page.goto("/?method=grad_cam&method=saliency")
     panels = page.locator(".panel")
     for panel, boxes in ((panels.nth(0), 1), (panels.nth(1), 0)):
-        expect(panel.locator(".saving")).to_be_visible()
+        expect(panel.locator(".body .saving")).to_be_visible()
         panel.locator(".nsewdrag").first.hover(position={"x": 120, "y": 120})
         expect(panel.locator(".hoverlayer text").first).to_contain_text("value")
         expect(panel.locator(".shapelayer path")).to_have_count(boxes)

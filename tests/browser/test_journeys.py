@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from browser_fixtures.pages import (
     HEAT,
     asked_from_now_on,
-    drop,
     explained,
     on_the_way,
     sentence,
 )
-from PIL import Image
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Page, expect
 
-from servelens.local import Dashboard, TorchServe
+from servelens.local import TorchServe
 
 # The colour bars of all panels end alike.
 ON_ONE_SCALE = """() => {
@@ -78,6 +72,22 @@ def test_a_class_that_is_clicked_is_explained_and_stays_so(page: Page) -> None:
     expect(sentence(page)).to_have_text(re.compile("^square"))
 
 
+def test_any_class_is_found_by_its_letters_and_given_up_again(page: Page) -> None:
+    page.goto("/")
+    explained(page)
+    choice = page.get_by_role("textbox", name="Class")
+    expect(choice).to_have_value("")
+    choice.fill("squ")
+    page.get_by_role("option", name="square (2)").click()
+    expect(sentence(page)).to_have_text(re.compile("^square"))
+    expect(page).to_have_url(re.compile("class=2"))
+    page.get_by_role("link", name="ring", exact=True).click()
+    expect(choice).to_have_value(re.compile("^ring"))
+    choice.locator("xpath=..").get_by_role("button").click()
+    expect(page).not_to_have_url(re.compile("class="))
+    expect(sentence(page)).to_have_text(re.compile("^disc"))
+
+
 def test_one_class_is_set_against_another(page: Page) -> None:
     page.goto("/")
     explained(page)
@@ -129,71 +139,6 @@ def test_looks_change_without_a_round_trip(page: Page) -> None:
     assert not [body for body in asked if "pulse" not in body]
 
 
-def test_with_another_photo_the_page_stays_and_all_of_it_is_of_that_photo(page: Page) -> None:
-    page.goto("/?method=grad_cam&method=saliency")
-    explained(page)
-    form = page.locator(".fields").first
-    form.evaluate("element => { element.same = true }")
-    ring = page.locator("#samples a", has=page.get_by_role("img", name="ring", exact=False)).first
-    ring.click()
-    expect(sentence(page)).to_have_text(re.compile("^ring"))
-    photo = re.search(r"photo=(\w+)", page.url)
-    assert photo is not None
-    expect(ring).to_have_class("chosen")
-    for link in ("remove Saliency", "one scale", "Explore", "disc"):
-        found = page.get_by_role("link", name=link, exact=True)
-        expect(found).to_have_attribute("href", re.compile(photo[1]))
-    for panel in page.locator(".panel").all():
-        expect(panel.locator(".layer-subplot image")).to_have_attribute(
-            "href", re.compile(photo[1])
-        )
-        expect(panel.locator(".judgement")).to_be_visible()
-    assert form.evaluate("element => element.same")
-
-
-def test_a_dropped_image_is_explained_and_its_link_shows_it_to_others(
-    page: Page, chromium: Browser, dashboard: Dashboard, root: Path
-) -> None:
-    page.goto("/")
-    explained(page)
-    with Image.open(root / "archives" / "demo" / "samples" / "ring.png") as sample:
-        own = io.BytesIO()
-        sample.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(own, "PNG")
-    asked = asked_from_now_on(page)
-    drop(page, own.getvalue())
-    expect(page).to_have_url(re.compile("photo=[0-9a-f]{32}"))
-    expect(sentence(page)).to_contain_text(re.compile("^ring, "))
-    link = page.url
-    other = chromium.new_context()
-    visitor = other.new_page()
-    visitor.goto(link)
-    expect(sentence(visitor)).to_contain_text(re.compile("^ring, "))
-    visitor.goto(dashboard.url)
-    expect(sentence(visitor)).to_contain_text(re.compile("^disc, "))
-    other.close()
-    expect(sentence(page)).to_contain_text(re.compile("^ring, "))
-    outputs = [json.loads(body)["output"] for body in asked]
-    for part in ("predictions", '{"panel":["MATCH"],"part":"body"}'):
-        assert outputs.count(f"{part}.children") == 1
-
-
-def test_a_page_that_shows_something_else_by_then_is_told_by_its_address(
-    page: Page, root: Path
-) -> None:
-    page.goto("/")
-    explained(page)
-
-    def later(route: Route) -> None:
-        told = route.fetch().json()
-        told["shown"]["pulse"] = "another"
-        route.fulfill(json={**told, "news": [["predictions-ask", {"data": {"href": "/nowhere"}}]]})
-
-    page.route("**/photos?to=*", later)
-    drop(page, (root / "archives" / "demo" / "samples" / "ring.png").read_bytes())
-    expect(sentence(page)).to_have_text(re.compile("^ring, "))
-    expect(page.locator("#predictions [role=alert]")).to_have_count(0)
-
-
 @pytest.mark.parametrize(
     ("here", "link", "there"),
     [("/models", "Explain", ".panel"), ("/", "Models", "#models-table table")],
@@ -211,16 +156,6 @@ def test_a_change_at_the_server_does_not_bring_back_the_page_that_was_left(
         with page.expect_response(lambda r: "..page.children" in (r.request.post_data or "")):
             page.evaluate("dash_clientside.set_props('pulse', { data: 'another' })")
     expect(page.locator(there).first).to_be_visible()
-
-
-def test_what_is_no_image_is_told_so(page: Page, said: list[str]) -> None:
-    page.goto("/")
-    explained(page)
-    drop(page, b"no image at all", "text/plain")
-    expect(page.locator("#photo-trouble")).to_contain_text("no photo that can be opened")
-    expect(sentence(page)).to_contain_text("disc")
-    assert all("400" in line for line in said)
-    said.clear()
 
 
 def test_slow_work_shows_its_progress_and_can_be_stopped(page: Page) -> None:
@@ -312,40 +247,6 @@ def test_a_broken_link_says_what_is_wrong(
         expect(page.locator(".samples img").first).to_be_visible()
         assert all("404" in line for line in said)
         said.clear()
-
-
-CALLS = [
-    ("/?method=saliency&class=1", ".panel", '"method":"saliency"', "attributions/0/map (64, 64)"),
-    ("/explore?layer=stage2", "#atlas", '"layer":"stage2"', "activations/0/maps (32, 16, 16)"),
-    (
-        "/compare?model=shapes-shortcut",
-        ".panel",
-        '"shapes-shortcut"',
-        "attributions/0/map (16, 16)",
-    ),
-]
-
-
-@pytest.mark.parametrize(("address", "part", "answer", "numbers"), CALLS)
-def test_copied_calls_run_as_they_are(
-    page: Page, tmp_path: Path, address: str, part: str, answer: str, numbers: str
-) -> None:
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.goto(address)
-    told = page.locator("#working")
-
-    def copied(kind: str) -> str:
-        page.locator(part).get_by_role("button", name=f"Copy as {kind}", exact=True).click()
-        expect(told).to_have_text("The call is copied.")
-        expect(told).to_have_text("")
-        return str(page.evaluate("navigator.clipboard.readText()"))
-
-    ran = subprocess.run(["bash", "-c", copied("curl")], capture_output=True, text=True, timeout=60)
-    assert answer in ran.stdout.replace(" ", ""), ran.stderr
-    script = tmp_path / "copied.py"
-    script.write_text(copied("Python"))
-    again = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60)
-    assert numbers in again.stdout.splitlines(), again.stderr
 
 
 def test_keys_that_have_run_out_are_renewed(page: Page, torchserve: TorchServe) -> None:

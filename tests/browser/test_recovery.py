@@ -70,6 +70,23 @@ def test_a_killed_worker_is_recovered_from(unbroken: Page, torchserve: TorchServ
     assert other.pid != worker.pid
 
 
+def test_a_server_that_hangs_is_told_and_is_there_again(
+    unbroken: Page, torchserve: TorchServe
+) -> None:
+    """It takes connections, and answers none: nothing is refused that could be told at once."""
+    health, front_end = unbroken.locator("#health"), torchserve.front_end.process.pid
+    os.kill(front_end, signal.SIGSTOP)
+    try:
+        expect(health).to_have_text("TorchServe does not answer", timeout=LONG_WORK_MS)
+        told = unbroken.get_by_role("alert").first
+        expect(told).to_contain_text("did not answer within 15 s", timeout=LONG_WORK_MS)
+    finally:
+        os.kill(front_end, signal.SIGCONT)
+    expect(health).to_have_text("2 models", timeout=LONG_WORK_MS)
+    explain(unbroken, "cross")
+    expect(sentence(unbroken)).to_have_text(re.compile("^cross"), timeout=LONG_WORK_MS)
+
+
 def test_a_model_without_workers_says_so_until_it_has_some(
     unbroken: Page, torchserve: TorchServe
 ) -> None:
@@ -157,10 +174,10 @@ def test_a_cancelled_occlusion_asks_for_no_more_and_goes_on_from_there(page: Pag
     asked = asked_from_now_on(page, "occlusion")
     page.wait_for_timeout(SETTLED_MS)
     assert not asked
-    assert panel.locator(".saving").count() == 0
+    assert panel.locator(".body .saving").count() == 0
     assert panel.get_by_role("button", name="Check this map").count() == 0
     panel.get_by_role("button", name="Go on").click()
-    expect(panel.locator(".saving")).to_be_visible(timeout=LONG_WORK_MS)
+    expect(panel.locator(".body .saving")).to_be_visible(timeout=LONG_WORK_MS)
     expect(bar).to_have_count(0)
     expect(panel.get_by_role("button", name="Check this map")).to_be_visible()
     assert asked

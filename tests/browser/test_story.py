@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from browser_fixtures.pages import grave
+from browser_fixtures.looking import NARROW, grave, outside, twinless
 from playwright.sync_api import Page, expect
 
 SHARE = r"(\d+|under 1) %"
@@ -33,6 +33,7 @@ def test_the_story_catches_the_shortcut(page: Page, axe: str) -> None:
     sentence = page.locator(".sentence").first
     expect(sentence).to_contain_text(f"{on_disc:.0f} % of the evidence lies on the shape")
     assert grave(page, axe) == []
+    assert twinless(page) == []
 
     page.get_by_role("link", name="Next").click()
     expect(strip).to_contain_text("2 of 5")
@@ -82,8 +83,8 @@ def test_the_offer_is_made_until_it_is_declined(page: Page) -> None:
 
 
 def test_the_story_fits_on_a_narrow_screen(page: Page) -> None:
-    page.set_viewport_size({"width": 390, "height": 800})
+    page.set_viewport_size(NARROW)
     page.goto("/")
     page.get_by_role("link", name="See it caught").click()
     expect(page.locator("#story")).to_contain_text("1 of 5")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert outside(page) == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -10,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
-from browser_fixtures.pages import grave, save
+from archive_fixtures.tiny import pack_tiny
+from browser_fixtures.looking import grave
+from browser_fixtures.pages import save
 from playwright.sync_api import Page, expect
-from tiny_net import TinyNet
 
 from servelens import codec
 from servelens.local import TorchServe
@@ -29,21 +28,10 @@ def mirrored(
 ) -> Iterator[str]:
     """Its handler turns photos left to right. It is registered as long as these tests run."""
     parts = tmp_path_factory.mktemp("parts")
-    foreign = root / "tests" / "models" / "foreign"
-    torch.manual_seed(0)
-    torch.save(TinyNet(6).eval().state_dict(), parts / "weights.pth")
-    archiver = Path(sys.executable).with_name("torch-model-archiver")
-    pack = (
-        archiver, "--model-name", NAME, "--version", "1.0", "--export-path", parts,
-        "--handler", foreign / "mirror_handler.py", "--model-file", foreign / "colours.py",
-        "--serialized-file", parts / "weights.pth",
-        "--extra-files", root / "tests" / "models" / "tiny_net.py",
-    )  # fmt: skip
-    # The archiver deletes what bears the model's name where temporary files lie.
-    environ = {**os.environ, "TMPDIR": str(parts)}
-    subprocess.run(list(map(str, pack)), check=True, capture_output=True, env=environ)
+    handler = root / "tests" / "models" / "foreign" / "mirror_handler.py"
+    theirs = pack_tiny(root, parts, NAME, handler)
     instrument = [sys.executable, "-m", "servelens_archives.instrument"]
-    files = [str(parts / f"{NAME}.mar"), "--out", str(store / f"{NAME}.mar")]
+    files = [str(theirs), "--out", str(store / f"{NAME}.mar")]
     subprocess.run([*instrument, *files], check=True, capture_output=True)
     torchserve.client.register(f"{NAME}.mar", NAME)
     yield NAME

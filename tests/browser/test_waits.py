@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
-from browser_fixtures.pages import QUESTIONS, explained
-from playwright.sync_api import Page, Response, Route, expect
+import pytest
+from browser_fixtures.looking import NARROW, WIDE, grave, outside
+from browser_fixtures.pages import QUESTIONS, explained, held
+from playwright.sync_api import Page, Response, expect
 
 from servelens.local import TorchServe
 
@@ -21,6 +24,18 @@ SEEN = """(name) => {
   const mark = getComputedStyle(document.querySelector(name), "::after");
   return mark.content.includes("Waiting") && mark.visibility === "visible";
 }"""
+# As WCAG has it, of the mark on the page's paper: axe-core does not read what a style writes.
+CONTRAST = """(name) => {
+  const level = (share) => share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+  const light = (colour) => {
+    const [red, green, blue] = colour.match(/[\\d.]+/g).map((part) => level(part / 255));
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  };
+  const ink = light(getComputedStyle(document.querySelector(name), "::after").color);
+  const paper = light(getComputedStyle(document.body).backgroundColor);
+  return (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
+}"""
+READABLE = 4.5
 
 
 def left_as_it_is(answer: Response) -> bool:
@@ -54,20 +69,17 @@ def test_the_table_of_models_changes_with_them_alone_and_nothing_is_awaited(
     expect(page.locator("#working")).to_be_empty()
 
 
-def test_where_nothing_stands_yet_a_wait_can_be_seen(page: Page) -> None:
-    held: list[Route] = []
-
-    def hold(route: Route) -> None:
-        output = json.loads(route.request.post_data or "{}").get("output", "")
-        if "page.children" in output:
-            held.append(route)
-        else:
-            route.fallback()
-
-    page.route(QUESTIONS, hold)
-    page.goto("/")
-    page.wait_for_function(SEEN, arg="#page")
-    for route in held:
-        route.continue_()
-    page.unroute(QUESTIONS, hold)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_where_nothing_stands_yet_a_wait_can_be_seen_and_read(
+    page: Page, axe: str, scheme: Any, size: Any
+) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size(size)
+    with held(page, lambda asked: "page.children" in asked.get("output", "")):
+        page.goto("/")
+        page.wait_for_function(SEEN, arg="#page")
+        assert grave(page, axe) == []
+        assert outside(page) == []
+        assert page.evaluate(CONTRAST, "#page") >= READABLE
     explained(page)

@@ -11,10 +11,6 @@ TESTS = Path(__file__).parent.parent
 sys.path[:0] = [str(TESTS / "floor"), str(TESTS / "server"), str(TESTS / "models")]
 pytest.register_assert_rewrite("lens_caller")
 
-from lens_fixtures import pack  # noqa: E402 - the lines above make it findable
-
-__all__ = ["floor", "pack"]
-
 
 @pytest.fixture(scope="session")
 def floor(root: Path) -> Path:

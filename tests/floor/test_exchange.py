@@ -11,13 +11,13 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from foreign_archives import make_foreign
+from archive_fixtures.foreign import make_foreign
 from lens_caller import Call, Lens, as_json, assert_same, assert_same_answer, form, raw
 from lens_fixtures import TINY
 from lens_pictures import photo
@@ -69,11 +69,9 @@ write_weights(weights, read_weights(weights))
 
 
 @pytest.fixture(scope="module")
-def store(
-    root: Path, floor: Path, tmp_path_factory: pytest.TempPathFactory, pack: Callable[..., Path]
-) -> Path:
+def store(root: Path, floor: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     parts, store = tmp_path_factory.mktemp("parts"), tmp_path_factory.mktemp("store")
-    make_foreign(root, parts, store, pack)
+    make_foreign(root, parts, store)
     shutil.copy(root / "tests" / "models" / "tiny_net.py", parts)
     make(parts, store, "today")
     with found_out_by(floor):

@@ -22,21 +22,11 @@ from lens_fixtures import (  # noqa: E402 - the lines above make it findable
     lens,
     lens_server,
     lens_store,
-    pack,
     settled_lens,
     shadow,
 )
 
-__all__ = [
-    "guest",
-    "known_pids",
-    "lens",
-    "lens_server",
-    "lens_store",
-    "pack",
-    "settled_lens",
-    "shadow",
-]
+__all__ = ["guest", "known_pids", "lens", "lens_server", "lens_store", "settled_lens", "shadow"]
 
 
 class StartServer(Protocol):

@@ -14,9 +14,9 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol
 
 import pytest
+from archive_fixtures.packing import pack
 from lens_caller import Lens
 
 from servelens.local import Model, TorchServe
@@ -82,28 +82,8 @@ torch.save(net.state_dict(), sys.argv[1])
 SHADOW = 'raise ImportError("servelens of the server, not of the archive")\n'
 
 
-class Pack(Protocol):
-    def __call__(self, store: Path, name: str, *options: str | Path) -> Path: ...
-
-
 @pytest.fixture(scope="session")
-def pack() -> Pack:
-    """Make ``<store>/<name>.mar`` with the stock archiver and the options given."""
-
-    def pack(store: Path, name: str, *options: str | Path) -> Path:
-        archiver = Path(sys.executable).with_name("torch-model-archiver")
-        named = ("--model-name", name, "--version", "1.0", "--export-path", store)
-        command = [str(part) for part in (archiver, *named, *options)]
-        subprocess.run(command, check=True, capture_output=True)
-        return store / f"{name}.mar"
-
-    return pack
-
-
-@pytest.fixture(scope="session")
-def lens_store(
-    root: Path, tmp_path_factory: pytest.TempPathFactory, pack: Callable[..., Path]
-) -> Path:
+def lens_store(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """tiny.mar, touchy.mar, and stock.mar with the weights of the first."""
     parts, store = tmp_path_factory.mktemp("parts"), tmp_path_factory.mktemp("store")
     for net in ("tiny_net.py", "touchy_net.py"):

@@ -18,7 +18,7 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 import requests
-from foreign_archives import with_manifest
+from archive_fixtures.packing import pack, with_manifest
 from lens_caller import Call, Lens, form, kserve, raw
 from lens_pictures import base64_of, photo
 
@@ -101,12 +101,7 @@ ANSWERED = {
 
 
 @pytest.fixture(scope="module")
-def store(
-    root: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    pack: Callable[..., Path],
-    lens_store: Path,
-) -> Path:
+def store(root: Path, tmp_path_factory: pytest.TempPathFactory, lens_store: Path) -> Path:
     """old.mar; new.mar, which is it with a lens; told.mar, which is new.mar with `envelope` in its
     manifest; tiny.mar, which is ours."""
     store = tmp_path_factory.mktemp("enveloped")

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import requests
 import torch
-from foreign_archives import LABELS, make_foreign
+from archive_fixtures.foreign import LABELS, make_foreign
 from grpc_door import GrpcDoor
 from lens_caller import Call, Lens, as_json, form, kserve, raw
 from lens_pictures import base64_of, halves, photo, saved, scene
@@ -40,12 +40,10 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def store(
-    root: Path, parts: Path, tmp_path_factory: pytest.TempPathFactory, pack: Callable[..., Path]
-) -> Path:
+def store(root: Path, parts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Each archive, and beside it `<name>-lens.mar`, which is its next version."""
     store = tmp_path_factory.mktemp("foreign-store")
-    make_foreign(root, parts, store, pack)
+    make_foreign(root, parts, store)
     with ThreadPoolExecutor(2) as both:
         list(both.map(lambda name: instrument(store, name), FOREIGN))
     return store

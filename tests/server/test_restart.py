@@ -10,7 +10,8 @@ from lens_pictures import photo
 
 from servelens.client import KeyFile, NotConnected, Server
 from servelens.local import Model, TorchServe
-from servelens_dashboard.lens import Lens, NoModel
+from servelens_dashboard.lens import Lens
+from servelens_dashboard.overview import NoModel
 from servelens_dashboard.shelf import Shelf
 from servelens_dashboard.troubles import tell
 

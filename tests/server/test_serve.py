@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 import requests
+from archive_fixtures.packing import pack
 from PIL import Image
 
 from servelens.local import Model, Ports, TorchServe
@@ -50,7 +51,7 @@ class Net(nn.Sequential):
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory, pack: Callable[..., Path]) -> Path:
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Handlers that need no torch start in two seconds; ``tiny`` is served by the stock one."""
     made = tmp_path_factory.mktemp("store")
     parts = tmp_path_factory.mktemp("parts")

@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pytest
-from client_fixtures.documents import activation, attribution, document, photo
+from client_fixtures.documents import HEAT, activation, attribution, document, photo
 from client_fixtures.markup import EVIL, Seen
 from matplotlib.figure import Figure
 
@@ -32,6 +32,69 @@ def test_what_has_no_map_says_why_in_its_place() -> None:
     told = {"type": "unsupported", "message": "needs a map", "hint": None, "code": 200, "where": ""}
     result = Result.of(document(attributions=[attribution(map=None, problem=told)]))
     assert "needs a map" in Seen(result.attributions[0]._repr_html_()).text
+
+
+def test_what_one_unit_sees_is_a_picture_too() -> None:
+    seen = {"layer": "stem", "channel": 2, "mode": "gradient", "position": [1, 0], "map": HEAT}
+    title = "what the unit at row 1, column 0 of channel 2 of stem sees"
+    told = document(attributions=[], activations=[], receptive_field=seen)
+    photo_seen, unit = panels(Result.of(told, photo()), 448)
+    assert (photo_seen.title, unit.title) == ("what the model saw", title)
+    assert (unit.caption, unit.picture.size if unit.picture else None) == (
+        "0 to 1 (unsigned)",
+        (448, 448),
+    )
+    why = {"type": "unsupported", "message": "it has no places", "hint": None, "where": None}
+    told["receptive_field"] = {**seen, "position": None, "map": None, "problem": why}
+    (none,) = panels(Result.of(told), 448)
+    assert (none.title, none.caption, none.picture) == (
+        "what the unit of channel 2 of stem sees",
+        "it has no places",
+        None,
+    )
+
+
+def test_what_predictions_become_is_told_of_the_first_classes_of_either_side() -> None:
+    def ranked(order: list[int]) -> list[dict[str, Any]]:
+        return [
+            {"index": i, "label": f"class {i}", "probability": 1 / (rank + 2), "logit": 9.5 - rank}
+            for rank, i in enumerate(order)
+        ]
+
+    thirty = list(range(30))
+    told = {"before": ranked(thirty), "after": ranked(thirty[::-1])}
+    seen = Seen(Result.of(document(ablation=told))._repr_html_())
+    assert "What becomes of the predictions" in seen.text
+    cells = " ".join(seen.text.split())
+    assert "class 0 50.00% 9.5 3.23% -19.5" in cells
+    assert "class 29 3.23% -19.5 50.00% 9.5" in cells
+    assert "class 9 " in cells and "class 20 " in cells
+    assert "class 10 " not in cells and "class 19 " not in cells
+    only_before = {"before": ranked([3]), "after": ranked([4])}
+    cells = " ".join(Seen(Result.of(document(ablation=only_before))._repr_html_()).text.split())
+    assert "class 3 50.00% 9.5 – –" in cells
+    assert "class 4 – – 50.00% 9.5" in cells
+    why = {"type": "unsupported", "message": "it has no channels", "hint": None, "where": None}
+    failed = {"before": [], "after": [], "problem": why}
+    assert "it has no channels" in Seen(Result.of(document(ablation=failed))._repr_html_()).text
+
+
+def test_weights_are_told_by_their_statistics_or_why_there_are_none() -> None:
+    statistics = {
+        "count": 1728, "mean": 0.0123, "std": 0.5, "norm": 20.8, "min": -1.5, "max": 1.25,
+        "near_zero": 0.02, "near_zero_at_most": 0.015,
+        "histogram": {"counts": [1], "edges": [-1.5, 1.25]},
+    }  # fmt: skip
+    why = {"type": "unsupported", "message": "pooling has none", "hint": None, "where": None}
+    weights = [
+        {"layer": "stem", "shape": [64, 3, 3, 3], "statistics": statistics},
+        {"layer": "pool", "problem": why},
+    ]
+    cells = " ".join(Seen(Result.of(document(weights=weights))._repr_html_()).text.split())
+    assert "Weights of stem" in cells
+    for words in ("shape 64 × 3 × 3 × 3", "count 1,728", "mean 0.0123", "norm 20.8", "max 1.25"):
+        assert words in cells
+    assert "Weights of pool pooling has none" in cells
 
 
 def test_what_a_server_says_is_text_and_never_a_tag() -> None:

@@ -14,7 +14,7 @@ from servelens.client import Activation, Prediction, Version, Worker
 from servelens.protocol import Problem
 from servelens_dashboard.figures import steps
 from servelens_dashboard.figures.look import LIGHT
-from servelens_dashboard.lens import NoModel, Overview
+from servelens_dashboard.overview import NoModel, Overview
 from servelens_dashboard.scene import (
     compare_request,
     each_scene,
@@ -33,10 +33,20 @@ CAPABILITY: dict[str, Any] = {
     "default_layer": "two",
     "default_plan": ["grad_cam"],
     "layers": [],
-    "methods": [{"name": "grad_cam", "title": "Grad-CAM"}],
+    "methods": [
+        {
+            "name": "grad_cam",
+            "title": "Grad-CAM",
+            "family": "class activation map",
+            "supported": True,
+            "scope": "input",
+            "params": [],
+        }
+    ],
 }
 
 
+VIEW = parse_at("/compare?model=a&model=b&photo=ff")
 # Awaited, in trouble, with a problem, and with nothing to show.
 DIFFERENT: dict[str, compare.Answer] = {
     "a": None,
@@ -173,23 +183,25 @@ def test_a_model_that_is_compared_is_run_once_for_its_words_numbers_and_maps() -
 
 def test_what_has_come_is_drawn_and_what_has_not_is_named() -> None:
     said = {"a": [Prediction(0, "disc", 0.9, 1.0)]}
-    nothing = compare.predictions_body({}, ["a", "b"], LIGHT)
+    nothing = compare.predictions_body(VIEW, {}, ["a", "b"], LIGHT)
     assert [part.children for part in nothing] == ["a and b have not answered yet."]
-    sentence, waiting, *_ = compare.predictions_body(said, ["b"], LIGHT)
+    sentence, waiting, *_ = compare.predictions_body(VIEW, said, ["b"], LIGHT)
     assert (sentence.children, waiting.children) == (
         "a says disc (0.9).",
         "b has not answered yet.",
     )
-    assert compare.predictions_body(said, [], LIGHT)[1] is None
-    assert compare.depth_body({}, LIGHT) == []
-    rows = json.dumps(compare.steps_body(DIFFERENT, LIGHT), default=plainly)
+    assert compare.predictions_body(VIEW, said, [], LIGHT)[1] is None
+    assert compare.depth_body(VIEW, {}, LIGHT) == []
+    rows = json.dumps(compare.steps_body(VIEW, DIFFERENT, LIGHT), default=plainly)
     for words in ("has not answered yet", "It is gone.", "only numbers", "has a map"):
         assert words in rows
     assert compare.places({}) == ""
 
 
 def test_what_is_saved_is_what_is_shown() -> None:
-    view = parse_at("/compare?model=a&model=b&photo=ff")
-    assert compare.savings(view, []) == []
-    links = [getattr(part, "href", None) for part in compare.savings(view, ["b"])]
-    assert "/export/json/compare?model=b&photo=ff&part=maps" in links
+    assert compare.savings(VIEW, []) == []
+    row = json.dumps(compare.savings(VIEW, ["b"]), default=plainly)
+    assert "/export/json/compare?model=b&photo=ff&part=map" in row
+    said = {"b": [Prediction(0, "disc", 0.9, 1.0)]}
+    row = json.dumps(compare.predictions_body(VIEW, said, ["a"], LIGHT)[-1], default=plainly)
+    assert "/export/json/compare?model=b&photo=ff&part=predictions" in row

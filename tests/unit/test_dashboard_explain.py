@@ -10,7 +10,8 @@ from typing import Any, cast
 import pytest
 
 from servelens.client import Version
-from servelens_dashboard.lens import Lens, Overview
+from servelens_dashboard.lens import Lens
+from servelens_dashboard.overview import Overview
 from servelens_dashboard.scene import Scene
 from servelens_dashboard.shelf import Sample
 from servelens_dashboard.url_state import Entry, Named, View

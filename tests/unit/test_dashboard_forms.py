@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import shlex
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,10 @@ def test_every_method_has_a_form_with_all_parameters_that_an_address_holds(name:
     wanted = [param["name"] for param in method["params"] if param["type"] != DRAWING]
     assert [ident["field"] for ident in ids if ident["field"] != LAYER] == wanted
     assert (LAYER in [ident["field"] for ident in ids]) == (method["scope"] == "layer")
+    told = json.dumps(form, default=lambda part: part.to_plotly_json(), ensure_ascii=False)
+    for param in method["params"]:
+        is_told = f"{param['name']}: {param['help']}. A call from Python" in told
+        assert is_told == (param["type"] == DRAWING)
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -11,7 +11,7 @@ from client_fixtures.documents import attribution, document
 from servelens.client import Result, Version
 from servelens_dashboard.figures.look import LIGHT
 from servelens_dashboard.ground import NOT_KNOWN, ground
-from servelens_dashboard.lens import Overview
+from servelens_dashboard.overview import Overview
 from servelens_dashboard.scene import Scene
 from servelens_dashboard.url_state import View
 from servelens_dashboard.views import panel

@@ -13,7 +13,8 @@ import pytest
 
 from servelens.client import BadAnswer, LensProblem, Refused, Result, Server, Version, Worker
 from servelens_dashboard.app import open_lens
-from servelens_dashboard.lens import Changed, Lens, NoLens, Overview
+from servelens_dashboard.lens import Changed, Lens, NoLens
+from servelens_dashboard.overview import Overview
 from servelens_dashboard.settings import read_settings
 from servelens_dashboard.shelf import Shelf
 from servelens_dashboard.troubles import tell

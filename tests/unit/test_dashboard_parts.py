@@ -17,7 +17,8 @@ from tiny_net import TinyNet
 from servelens.client import Result
 from servelens.engine.methods import score_cam
 from servelens.protocol import Problem, read_request, to_wire
-from servelens_dashboard.lens import Changed, Overview
+from servelens_dashboard.lens import Changed
+from servelens_dashboard.overview import Overview
 from servelens_dashboard.parts import (
     PIECES,
     asked,

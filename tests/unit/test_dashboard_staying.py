@@ -11,7 +11,8 @@ import pytest
 
 from servelens.client import NotConnected, Refused, Result, Version, Worker
 from servelens_dashboard.desk import Desk
-from servelens_dashboard.lens import Lens, Overview
+from servelens_dashboard.lens import Lens
+from servelens_dashboard.overview import Overview
 from servelens_dashboard.parts import asked, predicted
 from servelens_dashboard.scene import explain_request, predict_request, set_scene
 from servelens_dashboard.settings import Settings

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from servelens.client import NoKeys, Server, Version
-from servelens_dashboard.lens import Lens, Overview
+from servelens_dashboard.lens import Lens
+from servelens_dashboard.overview import Overview
 from servelens_dashboard.settings import Settings
 from servelens_dashboard.shelf import Shelf
 from servelens_dashboard.workshop.archive import has_lens

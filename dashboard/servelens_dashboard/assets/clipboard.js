@@ -8,6 +8,12 @@
     window.dash_clientside.set_props("working", { children: text });
   }
 
+  // Over for what was said; what has been said since by others stays.
+  function hush(said) {
+    const { children } = window.dash_component_api.getLayout("working").props;
+    if (children === said) tell("");
+  }
+
   async function copy(text, said) {
     try {
       await navigator.clipboard.writeText(text);
@@ -15,9 +21,9 @@
       return tell(text); // beyond loopback browsers give no clipboard to a page without TLS
     }
     tell(said);
-    setTimeout(() => tell(""), SHOWN_MS);
+    setTimeout(() => hush(said), SHOWN_MS);
   }
 
   window.servelens = window.servelens || {};
-  Object.assign(window.servelens, { copy, tell });
+  Object.assign(window.servelens, { copy, hush, tell });
 })();

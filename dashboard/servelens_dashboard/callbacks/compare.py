@@ -97,9 +97,9 @@ def _told(lens: Lens, view: View, told: Mapping[str, Told], theme: Theme) -> Any
     troubles = {name: Trouble(**trouble) for name, trouble in told.items() if trouble}
     answers: dict[str, compare.Answer] = {**layers, **troubles}
     return (
-        compare.predictions_body(predictions, awaited, theme),
-        compare.depth_body(layers, theme),
-        compare.steps_body({name: answers.get(name) for name in told}, theme),
+        compare.predictions_body(view, predictions, awaited, theme),
+        compare.depth_body(view, layers, theme),
+        compare.steps_body(view, {name: answers.get(name) for name in told}, theme),
     )
 
 

@@ -125,7 +125,9 @@ def _out(scene: Scene, ask: Ask, theme: Theme) -> Any:
 PARTS: Mapping[str, Mapping[str, Draw]] = {
     explore.LAYER_ASK: {
         "network": lambda scene, ask, theme: explore.network_body(scene, theme),
-        "statistics": lambda scene, ask, _: explore.statistics_body(questions.atlas(scene, ask)),
+        "statistics": lambda scene, ask, _: explore.statistics_body(
+            scene.view, questions.atlas(scene, ask)
+        ),
         "journey": lambda scene, ask, theme: journey.journey_body(
             scene, questions.journey(scene, ask), theme
         ),

@@ -18,6 +18,7 @@ from servelens_dashboard.running import DEEDS
 from servelens_dashboard.running import register as register_model
 from servelens_dashboard.url_state import MODELS_PATH, BadAddress, View, parse, parse_named
 from servelens_dashboard.views import models, server
+from servelens_dashboard.watch import Watch
 
 WAIT = "Working on it; a worker takes some seconds to start."
 HERE = (State("url", "pathname"), State("url", "search"))
@@ -28,6 +29,8 @@ TOLD = (
 
 
 def register(app: Dash, desk: Desk) -> None:
+    gauges = Watch(lambda: _figures(desk.settings.metrics))
+
     @app.callback(
         Output("models-table", "children"),
         Input("tick", "n_intervals"),
@@ -47,7 +50,7 @@ def register(app: Dash, desk: Desk) -> None:
     async def measure(_: int, pathname: str) -> Any:
         if pathname != MODELS_PATH:
             raise PreventUpdate
-        return await desk.drawn(lambda: _figures(desk.settings.metrics))
+        return await desk.drawn(gauges.now)
 
     async def done(deed: Callable[[], str], pathname: str, search: str) -> Any:
         """What a deed has come to, and the table after it."""

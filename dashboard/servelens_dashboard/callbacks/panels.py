@@ -79,17 +79,18 @@ def _panel(desk: Desk, href: str, panel: Panel) -> Any:
     scene, entry = subject(desk.lens, view, panel.name)
     if not panel.is_waited_for and is_awaited(desk.lens, scene, entry):
         return panels.waiting(scene, panel)
+    alone = scene.view.but(methods=(entry,))
     found = asked(desk.lens, scene, entry, None if panel.is_stopped else A_LOOK_S)
     if not found.is_whole:
         body = panels.body(scene, panel, [found.result], desk.lens.shelf.mask)
-        return [*body, panels.progress(panel, found), copying(scene.view, panel.name)]
+        return [*body, panels.progress(panel, found), copying(alone, "map")]
     fellows = _on_one_scale(desk.lens, view, panel.name)
     are_awaited = None in fellows
     if panel.touched == FELLOWS and are_awaited:
         return no_update
     results = [found.result, *(result for result in fellows if result is not None)]
     body = panels.body(scene, panel, results, desk.lens.shelf.mask)
-    kept = (copying if view.page == COMPARE else keeping)(scene.view, panel.name)
+    kept = (copying if view.page == COMPARE else keeping)(alone, "map")
     clock = panels.fellows_clock(panel) if are_awaited else None
     return [*body, kept, panels.whole(panel, href), clock]
 

@@ -8,6 +8,7 @@ from typing import Any
 from dash import ALL, Dash, Input, Output, State, ctx, no_update
 
 from servelens_dashboard import questions
+from servelens_dashboard.components.choices import ADD_METHOD, CLASS, METHOD, chosen_class
 from servelens_dashboard.components.fields import with_field
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.figures.field import place_at
@@ -69,6 +70,19 @@ def choose_models(lens: Lens, view: View, _: Any, models: list[str]) -> View | N
     return None if named == shown else view.but(models=named, target=None, versus=None)
 
 
+def choose_class(lens: Lens, view: View, _: Any, index: str | None) -> View | None:
+    """Without one it is the predicted one's turn again; what it was set against is of another."""
+    if index == chosen_class(view):
+        return None
+    return view.but(target=None if index is None else int(index), versus=None)
+
+
+def choose_method(lens: Lens, view: View, _: Any, method: str) -> View | None:
+    if method == _shown(lens, view).methods[0].method:
+        return None
+    return view.but(methods=(Entry(method),))
+
+
 def add_method(lens: Lens, view: View, _: Any, method: str | None) -> View | None:
     if not method:
         return None
@@ -125,7 +139,9 @@ def scale_colours(lens: Lens, view: View, _: Any, scale: str) -> View | None:
 CHANGES: tuple[tuple[Input, Change], ...] = (
     (Input("model", "value"), choose_model),
     (Input("models", "value"), choose_models),
-    (Input("add-method", "value"), add_method),
+    (Input(CLASS, "value"), choose_class),
+    (Input(METHOD, "value"), choose_method),
+    (Input(ADD_METHOD, "value"), add_method),
     (Input({"heat": "atlas"}, "clickData"), choose_channel),
     (Input({"heat": "channel"}, "clickData"), choose_unit),
     (Input("network-graph", "clickData"), choose_layer),

@@ -59,4 +59,4 @@ def _card(lens: Lens, href: str, name: str, theme: Theme) -> Any:
         return []
     request = trust_request(scene, parse_entry(name))
     result = lens.ask(scene.version, scene.view.photo, request)
-    return trust.card(name, result.attributions[0], theme)
+    return trust.card(scene.view, name, result.attributions[0], theme)

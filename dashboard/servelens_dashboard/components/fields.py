@@ -8,6 +8,7 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import dcc, html
 
+from servelens_dashboard.components.notice import hint
 from servelens_dashboard.url_state import Entry, Scalar, View
 
 Method = Mapping[str, Any]
@@ -38,6 +39,7 @@ def method_form(view: View, entry: Entry, method: Method, layers: Sequence[str])
             ),
             html.P(method.get("summary") or "", className="hint"),
             html.Div(fields, className="fields") if fields else None,
+            *map(_elsewhere, (param for param in method["params"] if param["type"] == DRAWING)),
         ],
         className="method",
     )
@@ -49,23 +51,6 @@ def without(view: View, entry: Entry) -> View:
 
 def remove_id(entry: Entry) -> dict[str, str]:
     return {"remove": str(entry)}
-
-
-def method_picker(methods: Sequence[Method], chosen: Sequence[Entry]) -> dmc.Select:
-    """By families, those that this model cannot take with the reason."""
-    families: dict[str, list[dict[str, Any]]] = {}
-    for method in sorted(methods, key=lambda method: str(method["title"])):
-        families.setdefault(method["family"], []).append(_option(method))
-    return dmc.Select(
-        id="add-method",
-        label="Methods",
-        placeholder="Set another beside it",
-        data=[{"group": family, "items": items} for family, items in sorted(families.items())],
-        searchable=True,
-        disabled=not methods,
-        value=None,
-        comboboxProps={"width": 320, "position": "bottom-end"},
-    )
 
 
 def with_field(entry: Entry, method: Method, name: str, value: Any) -> Entry:
@@ -90,11 +75,12 @@ def read_value(param: Mapping[str, Any], value: Any) -> Scalar | None:
     return str(value)
 
 
-def _option(method: Method) -> dict[str, Any]:
-    if method["supported"]:
-        return {"value": method["name"], "label": method["title"]}
-    label = f"{method['title']} ({method['reason']})"
-    return {"value": method["name"], "label": label, "disabled": True}
+def _elsewhere(param: Mapping[str, Any]) -> html.P:
+    return hint(f"{_words(param)}: {param['help']}. A call from Python or a shell may give it.")
+
+
+def _words(param: Mapping[str, Any]) -> str:
+    return str(param["name"]).replace("_", " ")
 
 
 def _layer_field(entry: Entry, layers: Sequence[str], default: str | None) -> dmc.Select:
@@ -114,7 +100,7 @@ def _field(entry: Entry, param: Mapping[str, Any]) -> Any:
     value = dict(entry.params).get(param["name"], param["default"])
     common = {
         "id": {"field": param["name"], "of": str(entry)},
-        "label": param["name"].replace("_", " "),
+        "label": _words(param),
         "description": param["help"],
         "size": "xs",
     }

@@ -14,7 +14,7 @@ from servelens_dashboard.components.changes import change_table
 from servelens_dashboard.components.graph import numbers
 from servelens_dashboard.components.notice import hint
 from servelens_dashboard.components.photo import bare_photo, photo_graph
-from servelens_dashboard.components.saving import keeping
+from servelens_dashboard.components.saving import folded, keeping
 from servelens_dashboard.figures import field, heat, knockout
 from servelens_dashboard.figures.look import Theme
 from servelens_dashboard.figures.maps import plane
@@ -100,7 +100,8 @@ def out_body(view: View, result: Result | None) -> list[Any]:
         return [html.P(why, className="notice", role="alert")]
     words = knockout.sentence(told.before, told.after)
     rows = knockout.changes(told.before, told.after, view.target)
-    return [html.P(words, className="judgement"), change_table(rows, words)]
+    table = change_table(rows, words)
+    return [html.P(words, className="judgement"), table, folded(view, "knock-out")]
 
 
 def _unit(view: View, told: ReceptiveField, under: Ground, theme: Theme) -> html.Figure:

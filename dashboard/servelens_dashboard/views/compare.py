@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dash_mantine_components as dmc
@@ -10,10 +10,12 @@ from dash import dcc, html
 
 from servelens.client import Activation, Prediction, Result
 from servelens_dashboard.agreement import same_places, verdict
+from servelens_dashboard.components.choices import class_choice, method_choice
+from servelens_dashboard.components.fields import method_form
 from servelens_dashboard.components.graph import graph, numbers
 from servelens_dashboard.components.looks import scale_links
 from servelens_dashboard.components.notice import hint, notice, retry_all
-from servelens_dashboard.components.saving import saving
+from servelens_dashboard.components.saving import folded, saving
 from servelens_dashboard.figures import depth, steps
 from servelens_dashboard.figures import predictions as bars
 from servelens_dashboard.figures.evidence import Evidence
@@ -51,14 +53,27 @@ def page(scene: Scene, lens: Lens, pulse: str) -> list[html.Div]:
     return [
         side(scene, lens, chooser=chooser),
         html.Div(_stage(scene, pulse), className="stage"),
-        html.Div(
-            [html.Div(id="compare-predictions"), html.Div(id="compare-depth")], className="right"
-        ),
+        html.Div(_right(scene), className="right"),
+    ]
+
+
+def _right(scene: Scene) -> list[Any]:
+    """What all are asked, of which one model's document tells; another may have other layers."""
+    view, methods = scene.view, scene.methods
+    asked = view.methods[0]
+    method = methods.get(asked.method)
+    alone = view.but(methods=(asked,))
+    return [
+        html.Div(id="compare-predictions"),
+        class_choice(view, scene.labels),
+        method_choice(methods.values(), asked.method),
+        method_form(alone, asked, method, scene.map_layers) if method else None,
+        html.Div(id="compare-depth"),
     ]
 
 
 def predictions_body(
-    models: Mapping[str, list[Prediction]], awaited: Sequence[str], theme: Theme
+    view: View, models: Mapping[str, list[Prediction]], awaited: Sequence[str], theme: Theme
 ) -> list[Any]:
     """Of those that have answered."""
     have = "have" if len(awaited) > 1 else "has"
@@ -71,10 +86,11 @@ def predictions_body(
         waiting,
         graph(bars.draw(models, theme=theme), twin, "prediction-bars"),
         numbers(twin),
+        folded(_of(view, models), "predictions"),
     ]
 
 
-def depth_body(models: Mapping[str, tuple[Activation, ...]], theme: Theme) -> list[Any]:
+def depth_body(view: View, models: Mapping[str, tuple[Activation, ...]], theme: Theme) -> list[Any]:
     if not models:
         return []
     twin = depth.tell(models)
@@ -83,10 +99,11 @@ def depth_body(models: Mapping[str, tuple[Activation, ...]], theme: Theme) -> li
         graph(depth.draw(models, theme=theme), twin, "compare-depth-graph"),
         html.P(twin.caption, className="hint"),
         numbers(twin),
+        folded(_of(view, models), "statistics"),
     ]
 
 
-def steps_body(models: Mapping[str, Answer], theme: Theme) -> list[Any]:
+def steps_body(view: View, models: Mapping[str, Answer], theme: Theme) -> list[Any]:
     """A row for each model of the page: its maps, why it has none, or None while it is awaited."""
     told = {name: layers for name, layers in models.items() if isinstance(layers, tuple)}
     columns = steps.most_columns(told)
@@ -101,9 +118,10 @@ def steps_body(models: Mapping[str, Answer], theme: Theme) -> list[Any]:
             tabIndex=0,
             role="group",
             style={"--columns": str(columns)},
-            **{"aria-label": "Maps at matching depth"},
+            **{"aria-label": twin.caption if told else "Maps at matching depth"},
         ),
         numbers(twin),
+        folded(_of(view, told), "steps") if columns else None,
     ]
 
 
@@ -133,11 +151,13 @@ def places(maps: Mapping[str, Result]) -> str:
 
 
 def savings(view: View, shown: Sequence[str]) -> list[Any]:
-    """What is there to be saved: of the models whose maps are shown."""
-    if not shown:
-        return []
-    saved = view.but(models=tuple(map(parse_named, shown)))
-    return list(saving(saved, "maps").children)
+    """What is there to be saved, of the models whose maps are shown."""
+    return list(saving(_of(view, shown), "map").children) if shown else []
+
+
+def _of(view: View, shown: Iterable[str]) -> View:
+    """Of the models that have something to show."""
+    return view.but(models=tuple(map(parse_named, shown)))
 
 
 def _stage(scene: Scene, pulse: str) -> list[Any]:

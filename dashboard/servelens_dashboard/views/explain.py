@@ -7,15 +7,17 @@ from typing import Any
 from dash import dcc, html
 
 from servelens.client import Result
-from servelens_dashboard.components.fields import (
-    method_form,
+from servelens_dashboard.components.choices import (
+    CLASS,
+    chosen_class,
+    class_choice,
     method_picker,
-    remove_id,
-    without,
 )
+from servelens_dashboard.components.fields import method_form, remove_id, without
 from servelens_dashboard.components.looks import scale_links
 from servelens_dashboard.components.notice import hint
 from servelens_dashboard.components.predictions import prediction_list
+from servelens_dashboard.components.saving import folded
 from servelens_dashboard.lens import Lens
 from servelens_dashboard.scene import Scene
 from servelens_dashboard.url_state import Entry, View
@@ -47,7 +49,7 @@ def news(scene: Scene, lens: Lens, pulse: str) -> News:
     told: list[tuple[Any, dict[str, Any]]] = [
         (trust.card_id(str(entry)), {"children": []}) for entry in view.methods
     ]
-    told.append((PREDICTIONS_ASK, {"data": ask}))
+    told += [(PREDICTIONS_ASK, {"data": ask}), (CLASS, {"value": chosen_class(view)})]
     for entry in view.methods:
         method = scene.methods.get(entry.method, {})
         told += [
@@ -94,10 +96,12 @@ def _right(scene: Scene, pulse: str) -> list[Any]:
     return [
         html.Div(id="predictions"),
         dcc.Store(id=PREDICTIONS_ASK, data=ask_of(scene, pulse)),
-        method_picker(list(methods.values()), scene.view.methods),
+        class_choice(scene.view, scene.labels),
+        method_picker(methods.values()),
         *forms,
     ]
 
 
-def predictions(scene: Scene, result: Result) -> Any:
-    return prediction_list(result.predictions, scene.view)
+def predictions(scene: Scene, result: Result) -> list[Any]:
+    view = scene.view
+    return [prediction_list(result.predictions, view), folded(view, "predictions")]

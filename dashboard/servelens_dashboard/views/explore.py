@@ -14,7 +14,7 @@ from servelens_dashboard.components.graph import graph, numbers
 from servelens_dashboard.components.layers import layer_tree
 from servelens_dashboard.components.notice import hint
 from servelens_dashboard.components.photo import bare_photo, picture_graph
-from servelens_dashboard.components.saving import keeping
+from servelens_dashboard.components.saving import folded, keeping
 from servelens_dashboard.figures import network
 from servelens_dashboard.figures.atlas import Atlas
 from servelens_dashboard.figures.atlas import draw as draw_atlas
@@ -68,7 +68,7 @@ def network_body(scene: Scene, theme: Theme) -> list[Any]:
     drawn = html.Div(
         graph(figure, twin, "network-graph", minWidth=width), className="sideways", tabIndex=0
     )
-    return [drawn, numbers(twin)]
+    return [drawn, numbers(twin), folded(scene.view, "network")]
 
 
 def atlas_body(scene: Scene, result: Result, theme: Theme) -> list[Any]:
@@ -84,7 +84,7 @@ def atlas_body(scene: Scene, result: Result, theme: Theme) -> list[Any]:
         picture_graph(figure, twin, height / width, {"heat": "atlas"}),
         html.P([f"{twin.caption} ", _first(scene, shown)], className="hint"),
         numbers(twin),
-        keeping(scene.view.at_channel(None), "atlas"),
+        keeping(scene.view, "atlas"),
     ]
 
 
@@ -194,20 +194,19 @@ def _right(scene: Scene, pulse: str) -> list[Any]:
     ]
 
 
-def statistics_body(result: Result) -> Any:
+def statistics_body(view: View, result: Result) -> list[Any]:
     told = result.activations[0].statistics
     if told is None:
         return []
-    return fact_table(
-        {
-            "mean": number(told.mean),
-            "deviation": number(told.std),
-            "lowest, highest": f"{number(told.min)}, {number(told.max)}",
-            "exact zeros": f"{told.sparsity:.0%}".replace("%", " %"),
-            "active channels": f"{told.active_channels} of {told.num_channels}",
-            "silent channels": str(told.dead_channels),
-        }
-    )
+    facts = {
+        "mean": number(told.mean),
+        "deviation": number(told.std),
+        "lowest, highest": f"{number(told.min)}, {number(told.max)}",
+        "exact zeros": f"{told.sparsity:.0%}".replace("%", " %"),
+        "active channels": f"{told.active_channels} of {told.num_channels}",
+        "silent channels": str(told.dead_channels),
+    }
+    return [fact_table(facts), folded(view, "statistics")]
 
 
 def _facts(layer: Mapping[str, Any]) -> html.Table:

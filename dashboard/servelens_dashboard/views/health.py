@@ -7,7 +7,7 @@ from typing import Any
 from dash import html
 
 from servelens.client import Unreachable
-from servelens_dashboard.lens import Overview
+from servelens_dashboard.overview import Overview
 
 
 def health(overview: Overview) -> list[Any]:

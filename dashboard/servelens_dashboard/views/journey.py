@@ -11,6 +11,7 @@ from servelens.client import Activation, Result
 from servelens.client.colours import Scale
 from servelens_dashboard.components.graph import graph, numbers
 from servelens_dashboard.components.photo import barred, photo_graph
+from servelens_dashboard.components.saving import folded
 from servelens_dashboard.figures import depth, heat, steps
 from servelens_dashboard.figures.look import Theme
 from servelens_dashboard.figures.maps import plane
@@ -29,6 +30,7 @@ def journey_body(scene: Scene, result: Result, theme: Theme) -> list[Any]:
         graph(figure, twin, "depth"),
         html.P(twin.caption, className="hint"),
         numbers(twin),
+        folded(scene.view, "journey"),
     ]
 
 

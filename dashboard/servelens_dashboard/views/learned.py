@@ -13,6 +13,7 @@ from servelens_dashboard.components.facts import fact_table
 from servelens_dashboard.components.graph import graph, numbers
 from servelens_dashboard.components.notice import hint
 from servelens_dashboard.components.photo import picture_graph
+from servelens_dashboard.components.saving import folded
 from servelens_dashboard.figures import filters, weights
 from servelens_dashboard.figures.atlas import draw as draw_atlas
 from servelens_dashboard.figures.look import Theme, number
@@ -35,6 +36,7 @@ def learned_body(scene: Scene, result: Result, theme: Theme) -> list[Any]:
         graph(weights.draw(told.statistics, theme), twin, "weights"),
         html.P(twin.caption, className="hint"),
         numbers(twin),
+        folded(scene.view, "weights"),
     ]
 
 

@@ -11,7 +11,8 @@ from dash import dcc, html
 from servelens.client import Version, Worker
 from servelens_dashboard.components.notice import hint, notice
 from servelens_dashboard.figures.look import number
-from servelens_dashboard.lens import Lens, Overview
+from servelens_dashboard.lens import Lens
+from servelens_dashboard.overview import Overview
 from servelens_dashboard.running import MOST_WORKERS, archives
 from servelens_dashboard.settings import Settings
 from servelens_dashboard.troubles import tell
@@ -116,7 +117,8 @@ def _queue(version: Version) -> str:
 
 def _deeds(version: Version, default: bool) -> Iterator[Any]:
     if not default:
-        yield _button(version, "default", "Make default", "What is asked without a version")
+        title = "Make default what is asked without a version"
+        yield _button(version, "default", "Make default", title)
     name = f"{version.name} {version.version}"
     yield html.Details(
         [

@@ -9,7 +9,7 @@ import dash_mantine_components as dmc
 from dash import dcc, html
 
 from servelens_dashboard.components.looks import look_bar
-from servelens_dashboard.lens import Overview
+from servelens_dashboard.overview import Overview
 from servelens_dashboard.scene import with_others
 from servelens_dashboard.url_state import COMPARE, PAGES, View
 from servelens_dashboard.views.keys import key_list

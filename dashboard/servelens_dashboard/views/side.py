@@ -8,7 +8,8 @@ import dash_mantine_components as dmc
 from dash import dcc, html
 
 from servelens_dashboard.components.photo import photo_src
-from servelens_dashboard.lens import Lens, Overview
+from servelens_dashboard.lens import Lens
+from servelens_dashboard.overview import Overview
 from servelens_dashboard.scene import Scene
 from servelens_dashboard.url_state import Named, View
 

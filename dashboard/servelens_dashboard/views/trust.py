@@ -11,9 +11,11 @@ from servelens.client import Attribution, verdict
 from servelens.client.verdict import Finding
 from servelens.protocol import TrustCard
 from servelens_dashboard.components.graph import graph, numbers
+from servelens_dashboard.components.saving import folded
 from servelens_dashboard.figures import curves
 from servelens_dashboard.figures.curves import Curves
 from servelens_dashboard.figures.look import Theme
+from servelens_dashboard.url_state import View, parse_entry
 
 # In forward passes: what costs more is only checked when a person asks for it.
 CHEAP = 10
@@ -50,7 +52,7 @@ def offer(name: str) -> html.Button:
     )
 
 
-def card(name: str, shown: Attribution, theme: Theme) -> list[Any]:
+def card(view: View, name: str, shown: Attribution, theme: Theme) -> list[Any]:
     """Nothing under a map that is not there, for it says why itself."""
     found = shown.trust
     if found is None:
@@ -63,6 +65,7 @@ def card(name: str, shown: Attribution, theme: Theme) -> list[Any]:
         html.Ul([_line(finding) for finding in findings], className="findings"),
         *_curves(name, found, theme),
         _not_checked(found),
+        folded(view.but(methods=(parse_entry(name),)), "card"),
     ]
 
 

@@ -51,7 +51,8 @@ class Builder:
                 if clock is not None:
                     clock.cancel()
         if process.returncode != 0:
-            raise NotDone(why(said))
+            found = why(said)
+            raise NotDone(found[:1].upper() + found[1:])
 
     def _started(self, job: str, given: Sequence[str]) -> subprocess.Popen[str]:
         return subprocess.Popen(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from servelens.client.beside import beside
 from servelens.client.cards import card
 from servelens.client.markup import Markup, element, table
 from servelens.client.panels import Panel, panels
@@ -36,6 +37,8 @@ def _parts(result: Showable, longest: int) -> Iterator[Markup]:
     layers = [entry for entry in result.entries if isinstance(entry, Activation)]
     if any(layer.statistics for layer in layers):
         yield _statistics(layers)
+    if isinstance(result, Result):
+        yield from beside(result)
 
 
 def _figure(panel: Panel, width: int) -> Markup:

@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image
 
 from servelens.client import pictures
-from servelens.client.colours import Scale, as_plane
+from servelens.client.colours import Numbers, Scale, as_plane
 from servelens.client.photos import shown
 from servelens.client.results import Activation, Attribution, Result, Showable
-from servelens.protocol import InputRef
+from servelens.protocol import InputRef, ReceptiveField
 
 MOST_CHANNELS = 64
 
@@ -37,6 +37,8 @@ def panels(result: Showable, longest: int) -> Iterator[Panel]:
         yield (
             _grid(entry, longest) if isinstance(entry, Activation) else _map(entry, photo, longest)
         )
+    if isinstance(result, Result) and result.receptive_field is not None:
+        yield _unit(result.receptive_field, photo, longest)
 
 
 def photo_seen(result: Showable, longest: int) -> Image.Image | None:
@@ -59,13 +61,27 @@ def _map(entry: Attribution, photo: Image.Image | None, longest: int) -> Panel:
         return Panel(entry.title, entry.why_nothing)
     plane = as_plane(entry.map)
     scale = Scale.of(plane, signed=entry.signed)
-    caption = scale.words()
+    return Panel(entry.title, scale.words(), _over(photo, plane, scale, longest), scale)
+
+
+def _unit(field: ReceptiveField, photo: Image.Image | None, longest: int) -> Panel:
+    at = "" if field.position is None else " at row {}, column {}".format(*field.position)
+    title = f"what the unit{at} of channel {field.channel} of {field.layer} sees"
+    if field.map is None or not field.map.size:
+        return Panel(title, "no numbers" if field.problem is None else field.problem.words)
+    plane = as_plane(field.map)
+    scale = Scale.of(plane, signed=False)
+    return Panel(title, scale.words(), _over(photo, plane, scale, longest), scale)
+
+
+def _over(photo: Image.Image | None, plane: Numbers, scale: Scale, longest: int) -> Image.Image:
+    """By itself where the photo is not known."""
     if photo is not None:
-        return Panel(entry.title, caption, pictures.overlay(photo, plane, scale), scale)
+        return pictures.overlay(photo, plane, scale)
     height, width = plane.shape
     zoom = longest / max(height, width)
     size = max(1, round(width * zoom)), max(1, round(height * zoom))
-    return Panel(entry.title, caption, pictures.heat(plane, scale, size), scale)
+    return pictures.heat(plane, scale, size)
 
 
 def _grid(entry: Activation, longest: int) -> Panel:
