@@ -12,7 +12,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
-from browser_fixtures.pages import grave, save, saving, without_pulse
+from browser_fixtures.looking import grave
+from browser_fixtures.pages import save, saving, without_pulse
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
 

@@ -9,8 +9,10 @@ from browser_fixtures.looking import NARROW, SIGHTS, WIDE, Sight, controls, outs
 from playwright.sync_api import FloatRect, Locator, Page
 
 # A graph follows its column a moment later.
-FITTED = """() => [...document.querySelectorAll(".js-plotly-plot")].every((graph) =>
-  Math.abs(graph.querySelector(".main-svg").clientWidth - graph.clientWidth) <= 1)"""
+FITTED = """() => [...document.querySelectorAll(".js-plotly-plot")].every((graph) => {
+  const drawn = graph.querySelector(".main-svg");
+  return drawn && Math.abs(drawn.clientWidth - graph.clientWidth) <= 1;
+})"""
 # Photo, classes, method, layers, as far as a page has them.
 ORDER = {
     "/": (".over-photo", ".predictions", "#add-method", ".method [id*='@layer']"),

@@ -78,6 +78,7 @@ def test_where_nothing_stands_yet_a_wait_can_be_seen_and_read(
     page.set_viewport_size(size)
     with held(page, lambda asked: "page.children" in asked.get("output", "")):
         page.goto("/")
+        expect(page.locator("#page")).to_be_attached()
         page.wait_for_function(SEEN, arg="#page")
         assert grave(page, axe) == []
         assert outside(page) == []
