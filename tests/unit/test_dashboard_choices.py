@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from servelens_dashboard.callbacks.steering import choose_class
-from servelens_dashboard.components.choices import class_choice, method_choice, method_picker
+from servelens_dashboard.components.choices import class_picker, method_choice, method_picker
 from servelens_dashboard.lens import Lens
 from servelens_dashboard.url_state import View
 
@@ -27,16 +27,13 @@ METHODS: list[dict[str, Any]] = [
 
 
 def test_two_classes_of_one_name_are_two() -> None:
-    choice = class_choice(View(target=134), [*map(str, range(134)), "crane", "crane"])
-    assert choice.value == "134"
+    choice = class_picker([*map(str, range(134)), "crane", "crane"])
+    assert choice.value is None
+    assert choice.data[0] == {"value": "predicted", "label": "the predicted one"}
     assert choice.data[-2:] == [
         {"value": "134", "label": "crane (134)"},
         {"value": "135", "label": "crane (135)"},
     ]
-
-
-def test_where_none_is_chosen_the_predicted_one_is() -> None:
-    assert class_choice(View(), ["disc"]).value is None
 
 
 @pytest.mark.parametrize(
@@ -44,9 +41,9 @@ def test_where_none_is_chosen_the_predicted_one_is() -> None:
     [
         (View(), "7", View(target=7)),
         (View(target=3, versus=7), "7", View(target=7)),
-        (View(target=3, versus=7), None, View()),
-        (View(target=3, versus=7), "3", None),
-        (View(), None, None),
+        (View(target=3, versus=7), "predicted", View()),
+        (View(target=3, versus=7), "3", View(target=3)),
+        (View(target=3), None, None),
     ],
 )
 def test_a_chosen_class_is_explained_and_no_longer_set_against_another(

@@ -8,7 +8,7 @@ from typing import Any
 from dash import ALL, Dash, Input, Output, State, ctx, no_update
 
 from servelens_dashboard import questions
-from servelens_dashboard.components.choices import ADD_METHOD, CLASS, METHOD, chosen_class
+from servelens_dashboard.components.choices import ADD_METHOD, CLASS, METHOD, PREDICTED
 from servelens_dashboard.components.fields import with_field
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.figures.field import place_at
@@ -19,6 +19,8 @@ from servelens_dashboard.troubles import EXPECTED, tell, unexpected
 from servelens_dashboard.url_state import Entry, View, parse, parse_entry, parse_named
 
 HERE = (State("url", "pathname"), State("url", "search"))
+
+PICKERS = (CLASS, ADD_METHOD)
 
 Change = Callable[[Lens, View, Any, Any], View | None]
 
@@ -32,26 +34,30 @@ def _steer(app: Dash, desk: Desk, input_: Input, change: Change) -> None:
     """`change` is told what was touched and its value, and says which view is wanted, if another.
 
     A control is also told of when it is only just drawn; it then says what the address says. Why
-    nothing comes of a touch is said until the next one.
+    nothing comes of a touch is said until the next one. A picker is empty again by then: a page
+    that stays has it at other addresses too, of which it would have to be told.
     """
+    emptied = [Output(name, "value") for name in PICKERS if name == input_.component_id]
 
     @app.callback(
         Output("url", "search", allow_duplicate=True),
         Output("working", "children", allow_duplicate=True),
+        *emptied,
         input_,
         *HERE,
         prevent_initial_call=True,
     )
     async def steer(_: Any, pathname: str, search: str) -> Any:
         touched, value = ctx.triggered_id, ctx.triggered[0]["value"]
+        empty = [None for _ in emptied]
         try:
             view = parse(pathname, search)
             wanted = await desk.run(change, desk.lens, view, touched, value)
         except EXPECTED as error:
-            return no_update, tell(error).words
+            return no_update, tell(error).words, *empty
         except Exception as error:
-            return no_update, unexpected(error).words
-        return no_update if wanted in (None, view) else wanted.search, ""
+            return no_update, unexpected(error).words, *empty
+        return no_update if wanted in (None, view) else wanted.search, "", *empty
 
 
 def choose_model(lens: Lens, view: View, _: Any, model: str) -> View | None:
@@ -70,11 +76,11 @@ def choose_models(lens: Lens, view: View, _: Any, models: list[str]) -> View | N
     return None if named == shown else view.but(models=named, target=None, versus=None)
 
 
-def choose_class(lens: Lens, view: View, _: Any, index: str | None) -> View | None:
-    """Without one it is the predicted one's turn again; what it was set against is of another."""
-    if index == chosen_class(view):
+def choose_class(lens: Lens, view: View, _: Any, picked: str | None) -> View | None:
+    """What it was set against goes, for that was chosen beside another."""
+    if picked is None:
         return None
-    return view.but(target=None if index is None else int(index), versus=None)
+    return view.but(target=None if picked == PREDICTED else int(picked), versus=None)
 
 
 def choose_method(lens: Lens, view: View, _: Any, method: str) -> View | None:

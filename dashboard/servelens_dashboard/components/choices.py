@@ -8,9 +8,9 @@ from typing import Any
 import dash_mantine_components as dmc
 
 from servelens_dashboard.components.fields import Method
-from servelens_dashboard.url_state import View
 
 METHOD, ADD_METHOD, CLASS = "method", "add-method", "class"
+PREDICTED = "predicted"
 # Of a thousand classes nobody reads all; a few letters of one find it.
 SHOWN_CLASSES = 50
 BESIDE_THE_FIELD = {"width": 320, "position": "bottom-end"}
@@ -26,27 +26,23 @@ def method_choice(methods: Iterable[Method], chosen: str) -> dmc.Select:
     return _among(methods, METHOD, "Method", chosen, allowDeselect=False)
 
 
-def class_choice(view: View, labels: Sequence[str]) -> dmc.Select:
+def class_picker(labels: Sequence[str]) -> dmc.Select:
     """Any class, also one that is not among the most probable; two may have the same name."""
+    classes = [(str(index), f"{label} ({index})") for index, label in enumerate(labels)]
     return dmc.Select(
         id=CLASS,
         label="Class",
-        placeholder="the predicted one",
+        placeholder="Explain another",
         data=[
-            {"value": str(index), "label": f"{label} ({index})"}
-            for index, label in enumerate(labels)
+            {"value": value, "label": label}
+            for value, label in ((PREDICTED, "the predicted one"), *classes)
         ],
-        value=chosen_class(view),
+        value=None,
         limit=SHOWN_CLASSES,
         searchable=True,
-        clearable=True,
         nothingFoundMessage="No class has these letters or this number.",
         comboboxProps=BESIDE_THE_FIELD,
     )
-
-
-def chosen_class(view: View) -> str | None:
-    return None if view.target is None else str(view.target)
 
 
 def _among(

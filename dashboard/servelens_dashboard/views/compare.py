@@ -10,7 +10,7 @@ from dash import dcc, html
 
 from servelens.client import Activation, Prediction, Result
 from servelens_dashboard.agreement import same_places, verdict
-from servelens_dashboard.components.choices import class_choice, method_choice
+from servelens_dashboard.components.choices import class_picker, method_choice
 from servelens_dashboard.components.fields import method_form
 from servelens_dashboard.components.graph import graph, numbers
 from servelens_dashboard.components.looks import scale_links
@@ -65,7 +65,7 @@ def _right(scene: Scene) -> list[Any]:
     alone = view.but(methods=(asked,))
     return [
         html.Div(id="compare-predictions"),
-        class_choice(view, scene.labels),
+        class_picker(scene.labels),
         method_choice(methods.values(), asked.method),
         method_form(alone, asked, method, scene.map_layers) if method else None,
         html.Div(id="compare-depth"),

@@ -7,12 +7,7 @@ from typing import Any
 from dash import dcc, html
 
 from servelens.client import Result
-from servelens_dashboard.components.choices import (
-    CLASS,
-    chosen_class,
-    class_choice,
-    method_picker,
-)
+from servelens_dashboard.components.choices import class_picker, method_picker
 from servelens_dashboard.components.fields import method_form, remove_id, without
 from servelens_dashboard.components.looks import scale_links
 from servelens_dashboard.components.notice import hint
@@ -49,7 +44,7 @@ def news(scene: Scene, lens: Lens, pulse: str) -> News:
     told: list[tuple[Any, dict[str, Any]]] = [
         (trust.card_id(str(entry)), {"children": []}) for entry in view.methods
     ]
-    told += [(PREDICTIONS_ASK, {"data": ask}), (CLASS, {"value": chosen_class(view)})]
+    told.append((PREDICTIONS_ASK, {"data": ask}))
     for entry in view.methods:
         method = scene.methods.get(entry.method, {})
         told += [
@@ -96,7 +91,7 @@ def _right(scene: Scene, pulse: str) -> list[Any]:
     return [
         html.Div(id="predictions"),
         dcc.Store(id=PREDICTIONS_ASK, data=ask_of(scene, pulse)),
-        class_choice(scene.view, scene.labels),
+        class_picker(scene.labels),
         method_picker(methods.values()),
         *forms,
     ]
