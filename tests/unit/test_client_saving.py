@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from client_fixtures.documents import activation, attribution, document, photo
+from client_fixtures.documents import activation, assert_same, attribution, document, photo
 from PIL import Image
 from safetensors import safe_open
 
@@ -38,21 +38,6 @@ def assert_told(manifest: dict[str, Any], result: Result, answer: Any) -> None:
     assert manifest["model"] == {"name": "shapes", "version": "1.0", "digest": "sha256:00"}
     assert manifest["input"] == document()["input"]
     assert_same(manifest["answer"], answer)
-
-
-def assert_same(got: Any, expected: Any) -> None:
-    if isinstance(expected, np.ndarray):
-        np.testing.assert_array_equal(got, expected)
-    elif isinstance(expected, dict):
-        assert got.keys() == expected.keys()
-        for key in expected:
-            assert_same(got[key], expected[key])
-    elif isinstance(expected, list):
-        assert len(got) == len(expected)
-        for ours, theirs in zip(got, expected, strict=True):
-            assert_same(ours, theirs)
-    else:
-        assert got == expected
 
 
 @pytest.mark.parametrize(("suffix", "read"), [(".npz", codec.read_npz), (".json", codec.read_json)])

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from client_fixtures.documents import assert_same
 from client_fixtures.markup import EVIL, Seen
 from dashboard_fixtures.doors import MODELS, PHOTO_NAME, Doors
 from dashboard_fixtures.exploring import session
@@ -111,20 +112,6 @@ def test_a_json_has_the_answer_to_the_parts_own_question(
         assert saved["asked"] == QUESTIONS[page, name]
         read.validate(saved["answer"])
         assert_same(numbers["answer"], to_wire(result.document))
-
-
-def assert_same(got: Any, expected: Any) -> None:
-    if isinstance(expected, np.ndarray):
-        np.testing.assert_array_equal(got, expected)
-    elif isinstance(expected, dict):
-        assert got.keys() == expected.keys()
-        for key in expected:
-            assert_same(got[key], expected[key])
-    elif isinstance(expected, list):
-        for ours, theirs in zip(got, expected, strict=True):
-            assert_same(ours, theirs)
-    else:
-        assert got == expected
 
 
 @pytest.mark.parametrize(("page", "name"), offered("npz"))
