@@ -12,7 +12,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
-from browser_fixtures.looking import grave
 from browser_fixtures.pages import save, saving, without_pulse
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
@@ -53,7 +52,6 @@ UNKEPT = """() => {
     .filter((graph) => !rows.some((row) => row.parentElement.contains(graph)))
     .map((graph) => graph.parentElement.id);
 }"""
-FOLDS = "document.querySelectorAll('.folded').forEach((fold) => { fold.open = true; })"
 COPIED = """async () => {
   let text = "";
   while (!text) {
@@ -131,23 +129,6 @@ def test_graphs_under_each_other_are_so_in_their_picture(page: Page, tmp_path: P
         width, height = picture.size
     assert height > 2 * sum(high for _, high in sizes)
     assert 2 * max(wide for wide, _ in sizes) < width < 2 * sum(wide for wide, _ in sizes)
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", PAGES)
-def test_rows_that_are_open_hinder_nobody(page: Page, axe: str, name: str, scheme: Any) -> None:
-    page.emulate_media(color_scheme=scheme)
-    shown(page, name)
-    page.evaluate(FOLDS)
-    assert grave(page, axe) == []
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_rows_that_are_open_stay_on_a_narrow_screen(page: Page, name: str) -> None:
-    page.set_viewport_size({"width": 390, "height": 800})
-    shown(page, name)
-    page.evaluate(FOLDS)
-    page.wait_for_function("document.documentElement.scrollWidth <= 390")
 
 
 # -------------------------------------------------------------------------------------- calls

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from browser_fixtures.looking import NARROW, SIGHTS, WIDE, Sight, controls, outside, see
+from browser_fixtures.looking import NARROW, SIGHTS, WIDE, Sight, controls, outside, see, unfold
 from playwright.sync_api import FloatRect, Locator, Page
 
 # A graph follows its column a moment later.
@@ -34,6 +34,7 @@ COVERED = """() => {
 def test_nothing_is_cut_off_and_no_control_is_lost(page: Page, sight: Sight) -> None:
     page.set_viewport_size(NARROW)
     see(page, sight)
+    unfold(page)
     assert outside(page) == []
     assert page.evaluate(COVERED) <= 0
     for column in page.locator("main > div").all():

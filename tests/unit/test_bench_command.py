@@ -23,6 +23,7 @@ def test_a_file_that_cannot_be_written_is_refused_at_once(
     )
 
 
+@pytest.mark.slow
 def test_a_path_is_meant_from_where_the_caller_is(root: Path, tmp_path: Path) -> None:
     (tmp_path / "folder-of-the-caller").mkdir()
     done = subprocess.run(

@@ -42,6 +42,7 @@ def test_a_failed_job_is_one_sentence(tmp_path: Path, code: str, sentence: str) 
     assert str(error.value) == sentence
 
 
+@pytest.mark.slow
 def test_a_job_that_does_not_end_is_stopped(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match="^took longer than 1 seconds and was stopped$"):
         run("import time; time.sleep(60)", tmp_path / "report.json", seconds=1)

@@ -343,6 +343,7 @@ def test_whoever_registers_or_scales_is_answered_when_the_workers_are_ready() ->
         assert [verb for verb, _, _, _ in script.heard] == ["PUT", "GET", "GET"]
 
 
+@pytest.mark.slow
 def test_a_worker_that_never_gets_ready_holds_nobody_up_for_long() -> None:
     with (
         serving(says({"status": "done"}), says(version_with_a_worker("UNLOADING"))) as script,

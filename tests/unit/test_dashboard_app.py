@@ -69,6 +69,7 @@ def visitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
         running.terminate()
 
 
+@pytest.mark.slow
 def test_it_starts_without_torch() -> None:
     code = (
         "import sys; sys.modules.update(dict.fromkeys(('torch', 'torchvision', 'captum', 'ts')));"

@@ -104,6 +104,7 @@ def test_a_name_is_there_once(tmp_path: Path, folder: Path) -> None:
     assert "has 'a' as a file and as a folder" in refusal(archive, folder)
 
 
+@pytest.mark.slow
 def test_what_unfolds_without_end_is_refused_before_it_does(tmp_path: Path, folder: Path) -> None:
     bomb = packed(tmp_path / "x.mar", *((f"{i}.bin", bytes(2**20)) for i in range(8)))
     message = refusal(bomb, folder, most_bytes=2**22)
@@ -162,6 +163,7 @@ def test_an_encrypted_archive_and_none_at_all_are_refused(tmp_path: Path, folder
     assert "cannot be unpacked: Is a directory" in refusal(folder, folder)
 
 
+@pytest.mark.slow
 @settings(
     max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -32,6 +32,7 @@ json_values = st.recursive(
 key_names = st.sampled_from([key.name for key in KEYS])
 
 
+@pytest.mark.slow
 @given(st.dictionaries(key_names | st.text(), json_values, max_size=4), st.booleans())
 def test_no_json_object_brings_anything_but_a_request_or_a_problem(
     values: dict[str, Any], explains: bool

@@ -44,6 +44,7 @@ def nested() -> Any:
     )
 
 
+@pytest.mark.slow
 @given(nested())
 def test_each_value_but_the_first_stands_behind_a_mark(value: Any) -> None:
     for text in (json.dumps(value), json.dumps(value).encode()):
@@ -130,6 +131,7 @@ FULLEST = {
 }
 
 
+@pytest.mark.slow
 def test_no_list_that_may_be_sent_is_too_long() -> None:
     as_text = {name: json.dumps(value).encode() for name, value in FULLEST.items()}
     shapes = (
@@ -145,6 +147,7 @@ def test_no_list_that_may_be_sent_is_too_long() -> None:
         assert len(part.request.explain or ()) == LISTED
 
 
+@pytest.mark.slow
 def test_a_photo_of_any_size_is_one_value() -> None:
     """Twelve megabytes of all bytes there are: sixteen in base64, without a mark."""
     photo = PNG + bytes(range(256)) * 47_000

@@ -6,6 +6,7 @@ import base64
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -41,6 +42,7 @@ headers = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=600)
 @given(rows | fields, headers)
 def test_every_row_is_read(row: Any, given_headers: dict[str, Any]) -> None:

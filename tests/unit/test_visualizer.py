@@ -165,6 +165,7 @@ def test_feature_maps_are_drawn_with_their_channel_and_mean(
     assert __import__("matplotlib.pyplot").pyplot.get_fignums() == []
 
 
+@pytest.mark.slow
 def test_figures_have_the_size_and_the_file_that_were_asked_for(
     viz: FeatureVisualizer, tmp_path: Path
 ) -> None:
@@ -238,6 +239,7 @@ def test_attributions_are_drawn_over_the_photo(viz: FeatureVisualizer) -> None:
     assert titles == ["what the model saw", "grad_cam at last for 2", "saliency for 2"]
 
 
+@pytest.mark.slow
 def test_plotly_draws_the_same_on_request(module: nn.Module, tmp_path: Path) -> None:
     viz = FeatureVisualizer(
         module, use_cuda=False, input_size=SIZE, mean=MEAN, std=STD, figures="plotly"
