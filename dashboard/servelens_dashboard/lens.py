@@ -27,9 +27,12 @@ from servelens_dashboard.cache import Cache
 from servelens_dashboard.overview import NoModel, Overview, life
 from servelens_dashboard.shelf import Shelf
 from servelens_dashboard.watch import Watch
+from servelens_dashboard.work import Work
 
 CAPABILITIES = 64
 OVERHEAD = 20_000
+# Under way at once, for what a map and its weights take while they are added up.
+WORK_BYTES = 256_000_000
 NOT_FOUND = 404
 TRIES = 2
 GIVE_IT_ONE = (
@@ -75,6 +78,7 @@ class Lens:
         self._watch = Watch(self._look)
         self._capabilities: Cache[Mapping[str, Any]] = Cache(CAPABILITIES)
         self._answers: Cache[Result] = Cache(answer_bytes, _size)
+        self._works: Cache[Work] = Cache(WORK_BYTES, lambda work: work.bytes)
 
     def overview(self) -> Overview:
         return self._watch.now()
@@ -106,12 +110,22 @@ class Lens:
                 return self._answers.get(_key(digest, photo, request), ask)
             except Changed as changed:
                 told = changed
-                self._capabilities.forget()
         raise told
 
     def knows(self, version: Version, photo: str, request: Mapping[str, Any]) -> bool:
         """Whether the answer is in the cache."""
         return self._answers.has(_key(self._digest(version), photo, request))
+
+    def work(self, version: Version, photo: str, request: Mapping[str, Any], first: Result) -> Work:
+        """What comes in parts, of which `first` is the first: one for all who wait for it. Its
+        parts are not kept, what they make is; see `keep`."""
+        digest = first.model.digest
+        ask = partial(self._ask_of, digest, version, photo)
+        return self._works.get(_key(digest, photo, request), lambda: Work(request, first, ask))
+
+    def keep(self, photo: str, request: Mapping[str, Any], result: Result) -> None:
+        """As if the request had been answered so."""
+        self._answers.get(_key(result.model.digest, photo, request), lambda: result)
 
     def _digest(self, version: Version) -> str:
         return str(self.capability(version)["model"]["digest"])
@@ -121,6 +135,7 @@ class Lens:
     ) -> Result:
         result = self._ask(version, photo, request)
         if result.model.digest != digest:
+            self._capabilities.forget()
             raise Changed(version)
         return result
 

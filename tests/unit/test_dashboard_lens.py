@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 
 from servelens.client import BadAnswer, LensProblem, Refused, Result, Server, Version, Worker
+from servelens.protocol import Cost
 from servelens_dashboard.app import open_lens
 from servelens_dashboard.lens import Changed, Lens, NoLens
 from servelens_dashboard.overview import Overview
@@ -70,7 +71,10 @@ class Weights(Lens):
     def _ask(self, version: Version, photo: str, request: Any) -> Result:
         self.asked += 1
         model = SimpleNamespace(digest=self._next())
-        return cast(Result, SimpleNamespace(to_numpy=dict, model=model))
+        cost = Cost(1, 0, {"compute": 1000.0})
+        entry = SimpleNamespace(map=1.0, weight=1.0, convergence_delta=None)
+        told = {"to_numpy": dict, "model": model, "cost": cost, "attributions": [entry]}
+        return cast(Result, SimpleNamespace(**told, input=None))
 
     def _next(self) -> str:
         return self.weights.pop(0) if len(self.weights) > 1 else self.weights[0]
@@ -100,6 +104,33 @@ def test_workers_of_different_weights_are_told_and_nothing_of_them_is_kept() -> 
         lens.ask(MODEL, "p", {})
     assert lens.asked == 2
     assert not lens.knows(MODEL, "p", {})
+
+
+def test_parts_of_different_weights_make_no_map() -> None:
+    """The model was registered anew between two of them; who asks again is answered by it."""
+    lens = Weights("old")
+    first = lens.ask(MODEL, "p", {"part": 0})
+    work = lens.work(MODEL, "p", {}, first)
+    assert lens.work(MODEL, "p", {}, first) is work
+    work.go_on()
+    lens.weights = ["new"]
+    with pytest.raises(Changed, match="other weights"):
+        work.go_on()
+    anew = lens.ask(MODEL, "p", {"part": 0})
+    assert anew.model.digest == "new"
+    assert lens.work(MODEL, "p", {}, anew) is not work
+
+
+def test_what_parts_make_is_kept_as_the_answer_and_they_are_not() -> None:
+    lens = Weights("old")
+    work = lens.work(MODEL, "p", {}, lens.ask(MODEL, "p", {"part": 0}))
+    work.go_on()
+    work.go_on()
+    assert lens.asked == 3
+    assert not lens.knows(MODEL, "p", {"part": {"index": 0, "of": 64}})
+    made = lens.ask(MODEL, "p", {"made": "of parts"})
+    lens.keep("p", {}, made)
+    assert lens.ask(MODEL, "p", {}) is made
 
 
 def test_a_worker_that_began_at_another_time_is_another() -> None:

@@ -1,9 +1,8 @@
-"""Slow methods in parts: each piece asked once, in bites that nobody waits for, to the same map."""
+"""Slow methods in parts: no part is asked twice, and together they are the same map."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
@@ -17,30 +16,24 @@ from tiny_net import TinyNet
 from servelens.client import Result
 from servelens.engine.methods import score_cam
 from servelens.protocol import Problem, read_request, to_wire
-from servelens_dashboard.lens import Changed
 from servelens_dashboard.overview import Overview
-from servelens_dashboard.parts import (
-    PIECES,
-    asked,
-    asked_whole,
-    is_awaited,
-    known,
-    sizes,
-    together,
-)
+from servelens_dashboard.parts import asked, asked_whole, is_awaited, known
 from servelens_dashboard.scene import Scene, explain_request
 from servelens_dashboard.url_state import Entry, View
+from servelens_dashboard.work import PIECES, PIECES_UNTOLD, Work
 
 SLOW_IN_PARTS = (
     "occlusion",
     "integrated_gradients",
     "smooth_grad_sq",
     "ablation_cam",
-    "score_cam",
+    "rise",
     "layer_conductance",
 )
 # Milliseconds that a pass takes on a model that is slow, and on one that is not.
-SLOWLY, QUICKLY = 1000.0, 0.5
+SLOWLY, QUICKLY = 300.0, 0.5
+TARGET = 1
+FIRST = {"index": 0, "of": PIECES}
 
 
 @cache
@@ -57,6 +50,7 @@ class Engine:
         self.lacks = lacks
         self.kept: dict[str, Result] = {}
         self.ran: list[dict[str, Any]] = []
+        self.works: dict[str, Work] = {}
 
     def ask(self, version: Any, name: str, request: dict[str, Any]) -> Result:
         key = json.dumps(request, sort_keys=True)
@@ -75,6 +69,14 @@ class Engine:
     def knows(self, version: Any, name: str, request: dict[str, Any]) -> bool:
         return json.dumps(request, sort_keys=True) in self.kept
 
+    def work(self, version: Any, name: str, request: dict[str, Any], first: Result) -> Work:
+        key = json.dumps(request, sort_keys=True)
+        work = Work(request, first, lambda part: self.ask(version, name, part))
+        return self.works.setdefault(key, work)
+
+    def keep(self, name: str, request: dict[str, Any], result: Result) -> None:
+        self.kept[json.dumps(request, sort_keys=True)] = result
+
     @property
     def forwards(self) -> int:
         return sum(result.cost.forwards for result in self.kept.values())
@@ -86,7 +88,7 @@ def scene(**costs: float) -> Scene:
     for method in capability["methods"]:
         method["relative_cost"] = costs.get(method["name"], 1000)
     version: Any = SimpleNamespace(name="tiny", version="1.0")
-    return Scene(View(photo="p", target=1), Overview({}), version, capability)
+    return Scene(View(photo="p", target=TARGET), Overview({}), version, capability)
 
 
 @pytest.mark.parametrize("method", SLOW_IN_PARTS)
@@ -95,8 +97,13 @@ def test_parts_make_the_same_map_as_the_whole(method: str) -> None:
     whole = Engine().ask(None, "p", explain_request(scene(), Entry(method)))
     result = asked_whole(engine, scene(), Entry(method))
     mine, theirs = result.attributions[0], whole.attributions[0]
-    largest = np.abs(theirs.map).max()
-    np.testing.assert_allclose(mine.to_numpy(), theirs.to_numpy(), atol=2e-6 * largest)
+    near = 2e-6 * np.abs(theirs.map).max()
+    assert near > 0
+    if method == "occlusion":
+        # Its map is of differences of scores, which chunks of other sizes round otherwise.
+        (score,) = (found.logit for found in whole.predictions if found.index == TARGET)
+        near = 4 * np.spacing(np.float32(abs(score)))
+    np.testing.assert_allclose(mine.to_numpy(), theirs.to_numpy(), atol=near)
     np.testing.assert_array_equal(result.to_numpy()["attributions/0/map"], mine.to_numpy())
     assert result.origin.asked == whole.origin.asked
     assert mine.weight is None and "part" not in result.origin.asked
@@ -107,20 +114,6 @@ def test_parts_make_the_same_map_as_the_whole(method: str) -> None:
     assert result.cost.forwards > whole.cost.forwards
 
 
-def test_parts_of_different_weights_make_no_map() -> None:
-    """The model was registered anew between two of them."""
-
-    class Renewed(Engine):
-        def ask(self, version: Any, name: str, request: dict[str, Any]) -> Result:
-            result = super().ask(version, name, request)
-            model = replace(result.model, digest=f"sha256:{min(2, len(self.ran))}")
-            return replace(result, model=model)
-
-    engine: Any = Renewed()
-    with pytest.raises(Changed, match="other weights"):
-        asked(engine, scene(), Entry("occlusion"))
-
-
 def test_what_the_first_part_shows_to_be_quick_is_asked_for_whole() -> None:
     """Integrated gradients of 7 steps: the image, the baseline and the steps, once; beside a first
     part of none."""
@@ -128,27 +121,28 @@ def test_what_the_first_part_shows_to_be_quick_is_asked_for_whole() -> None:
     entry = Entry("integrated_gradients", params=(("steps", 7),))
     found = asked(engine, scene(), entry, 0.0)
     assert found.is_whole and found.result.cost.forwards == 9
-    assert [request.get("part") for request in engine.ran] == [{"index": 0, "of": PIECES}, None]
+    assert [request.get("part") for request in engine.ran] == [FIRST, None]
     assert engine.forwards == 11
     asked(engine, scene(), entry, 0.0)
     assert len(engine.ran) == 2
 
 
 def test_few_steps_that_are_slow_come_in_no_more_parts_than_there_are() -> None:
-    engine: Any = Engine()
+    engine: Any = Engine(1000.0)
     entry = Entry("integrated_gradients", params=(("steps", 7),))
     found = asked(engine, scene(), entry)
-    assert found.is_whole and found.of == 8
+    assert found.is_whole and found.of == 4
     # The photo and the baseline with each part, and each step once.
-    assert engine.forwards == 2 * (1 + 8) + 7
+    parts = [request for request in engine.ran if "part" in request]
+    assert found.result.cost.forwards == 2 * (1 + 4) + 7 and len(parts) == 1 + 4
 
 
 def test_an_archive_that_does_not_say_what_the_whole_takes_is_taken_at_its_parts_word() -> None:
     engine: Any = Engine(QUICKLY, lacks=("whole",))
     asked(engine, scene(), Entry("occlusion"))
-    assert [request.get("part") for request in engine.ran] == [{"index": 0, "of": PIECES}, None]
+    assert [request.get("part") for request in engine.ran] == [FIRST, None]
     engine = Engine(lacks=("whole",))
-    assert asked(engine, scene(), Entry("occlusion")).of == PIECES
+    assert asked(engine, scene(), Entry("occlusion")).of == PIECES_UNTOLD
     assert all("part" in request for request in engine.ran)
 
 
@@ -157,45 +151,51 @@ def test_what_no_part_can_be_given_is_asked_for_as_a_whole(monkeypatch: Any) -> 
     engine: Any = Engine()
     found = asked(engine, scene(), Entry("score_cam"), 0.0)
     assert found.is_whole and found.result.attributions[0].map is not None
-    # Of twelve channels none falls to the first of 64 parts.
+    # Of twelve channels none falls to the first of so many parts.
     of_parts = [request.get("part") for request in engine.ran]
-    assert of_parts == [{"index": 0, "of": PIECES}, {"index": 0, "of": 8}, None]
+    assert of_parts == [FIRST, {"index": 0, "of": 4}, None]
     (whole,) = [key for key in engine.kept if '"part"' not in key]
     del engine.kept[whole]
     stopped = asked(engine, scene(), Entry("score_cam"), None)
-    assert not stopped.is_whole and stopped.result.attributions[0].problem is not None
+    assert not stopped.is_whole and not np.any(stopped.result.attributions[0].to_numpy())
     assert known(engine, scene(), Entry("score_cam")) is None
     assert len(engine.ran) == len(of_parts)
 
 
 def test_what_is_known_is_known_without_asking() -> None:
-    engine: Any = Engine()
     for entry in (Entry("rise"), Entry("var_grad")):
+        engine: Any = Engine()
         assert known(engine, scene(), entry) is None
         assert not engine.ran
         asked(engine, scene(), entry, 0.0)
-        ran = len(engine.ran)
         assert (known(engine, scene(), entry) is None) == (entry.method == "rise")
         whole = asked_whole(engine, scene(), entry)
+        ran = len(engine.ran)
         found = known(engine, scene(), entry)
-        assert found is not None
+        assert found is not None and len(engine.ran) == ran
         np.testing.assert_array_equal(
             found.attributions[0].to_numpy(), whole.attributions[0].to_numpy()
         )
-        assert len(engine.ran) >= ran
-        engine = Engine()
 
 
 def test_each_time_one_part_more_is_asked_and_none_twice() -> None:
     engine: Any = Engine()
-    shares = []
-    while not shares or shares[-1] < PIECES:
-        patience_s = 0.0 if shares else None
-        shares.append(asked(engine, scene(), Entry("rise"), patience_s).done)
+    shares = [asked(engine, scene(), Entry("rise"), None)]
+    while not shares[-1].is_whole:
         assert len(engine.ran) == len(shares)
-    assert shares == sorted(set(shares)) and shares[0] == 1
+        shares.append(asked(engine, scene(), Entry("rise"), 0.0))
+    done = [share.done for share in shares]
+    assert done == sorted(set(done)) and done[0] == 0 and len(done) > 3
     assert asked(engine, scene(), Entry("rise"), None).is_whole
     assert len(engine.ran) == len(shares)
+
+
+def test_what_one_person_has_had_made_another_has_too() -> None:
+    engine: Any = Engine()
+    mine = asked(engine, scene(), Entry("rise"), 0.0)
+    theirs = asked(engine, scene(), Entry("rise"), 0.0)
+    assert theirs.done > mine.done
+    assert len(engine.ran) == 1 + 2
 
 
 def test_who_stops_sees_what_there_is_and_nothing_more_is_asked() -> None:
@@ -204,7 +204,7 @@ def test_who_stops_sees_what_there_is_and_nothing_more_is_asked() -> None:
         asked(engine, scene(), Entry("rise"), 0.0)
     before = len(engine.ran)
     found = asked(engine, scene(), Entry("rise"), None)
-    assert len(engine.ran) == before and 1 < found.done < PIECES
+    assert len(engine.ran) == before and 0 < found.done < found.of
     assert np.any(found.result.attributions[0].to_numpy())
 
 
@@ -223,41 +223,3 @@ def test_a_person_is_told_to_wait_only_for_what_is_slow_and_not_there() -> None:
     assert not is_awaited(engine, scene(), Entry("occlusion"))
     asked_whole(engine, scene(), slow)
     assert not is_awaited(engine, scene(), slow)
-
-
-@pytest.mark.parametrize("piece_ms", [0, 1, 40, 100, 300, 5000])
-@pytest.mark.parametrize(("done", "of"), [(1, PIECES), (0, 8), (0, 1)])
-def test_bites_are_shares_of_the_work_and_short(piece_ms: float, done: int, of: int) -> None:
-    for size in sizes(piece_ms, done, of):
-        assert done % size == 0 and of % size == 0
-        assert size == 1 or size * piece_ms <= 1000
-        done += size
-    assert done == of
-
-
-def part(values: Any, weight: Any) -> Result:
-    shown = {"method": "occlusion", "signed": True, "map": np.array(values)}
-    return Result.of(
-        {
-            "lens": 1,
-            "id": None,
-            "model": {"name": "m", "version": "1", "digest": "d"},
-            "input": {"width": 2, "height": 1, "crop": [0, 0, 2, 1], "size": [1, 2]},
-            "predictions": [],
-            "activations": [],
-            "attributions": [{**shown, "weight": np.array(weight)}],
-            "cost": {"forwards": 3, "backwards": 0, "ms": {"compute": 5.0}},
-        }
-    )
-
-
-def test_parts_are_a_mean_by_their_weights() -> None:
-    parts = [part([[2.0, 0.0]], [[1.0, 0.0]]), part([[4.0, 0.0]], [[2.0, 0.0]])]
-    whole = together(parts, {"a": 1})
-    assert whole.attributions[0].to_numpy().tolist() == [[2.0, 0.0]]
-    assert (whole.cost.forwards, whole.cost.ms) == (6, {"compute": 10.0})
-    assert whole.origin is not None and whole.origin.asked == {"a": 1}
-    one_number = together([part([[2.0, 6.0]], 1.0), part([[4.0, 0.0]], 2.0)], {})
-    assert one_number.attributions[0].to_numpy().tolist() == [[2.0, 2.0]]
-    with_nothing = together([part([[0.0]], [[0.0]]), part([[4.0, 0.0]], [[2.0]])], {})
-    assert with_nothing.attributions[0].to_numpy().tolist() == [[2.0, 0.0]]

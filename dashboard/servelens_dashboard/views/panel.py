@@ -18,9 +18,9 @@ from servelens_dashboard.figures.evidence import Evidence, Mask, sentence, who
 from servelens_dashboard.figures.look import Theme, number, percent
 from servelens_dashboard.figures.maps import plane
 from servelens_dashboard.ground import Ground, ground
-from servelens_dashboard.parts import Progress
 from servelens_dashboard.scene import Scene
 from servelens_dashboard.url_state import COMPARE
+from servelens_dashboard.work import Progress
 
 NEXT_MS = 30
 # What a panel has that callbacks know: what it is asked for, its buttons and its clock, and that
