@@ -49,9 +49,9 @@ def comes_in_parts(method: Mapping[str, Any]) -> bool:
 
 
 def is_awaited(lens: Lens, scene: Scene, entry: Entry) -> bool:
-    """Whether a person would have to wait for the whole of it, and see nothing till then."""
+    """Whether a person may have to wait for the whole of it, and see nothing till then."""
     method = scene.methods.get(entry.method, {})
-    if comes_in_parts(method) or not is_slow(method):
+    if comes_in_parts(method) or method.get("relative_cost", 1) <= FEW:
         return False
     request = explain_request(scene, entry)
     return not lens.knows(scene.version, scene.view.photo or "", request)
@@ -59,8 +59,8 @@ def is_awaited(lens: Lens, scene: Scene, entry: Entry) -> bool:
 
 def asked(lens: Lens, scene: Scene, entry: Entry, patience_s: float | None = math.inf) -> Progress:
     """The whole, where it is quick or in the cache. Else what there is with another part, and more
-    for as long as patience lasts. With None nothing but the first part is asked. What a part cannot
-    be given, the whole may be, or says why not."""
+    for as long as patience lasts; with None no more than the first, which says that it is slow.
+    What a part cannot be given, the whole may be, or says why not."""
     request, photo = explain_request(scene, entry), scene.view.photo or ""
     in_parts = comes_in_parts(scene.methods.get(entry.method, {}))
     if not in_parts or lens.knows(scene.version, photo, request):
@@ -69,10 +69,10 @@ def asked(lens: Lens, scene: Scene, entry: Entry, patience_s: float | None = mat
     if first.attributions[0].map is None:
         return _whole(lens, scene, request) if patience_s is not None else Progress(first, 0, 1)
     work = lens.work(scene.version, photo, request, first)
-    if patience_s is None:
-        return work.progress
     if work.is_quick:
         return _whole(lens, scene, request)
+    if patience_s is None:
+        return work.progress
     try:
         _go_on(work, patience_s)
     except NoPart:

@@ -99,14 +99,31 @@ def sees_colours(scene: Scene) -> bool:
     return scene.capability["input"]["channels"] == COLOURS and scene.view.layer == first
 
 
+def statistics(scene: Scene, ask: Ask) -> Result:
+    """Of the layer, of which nobody has to wait for how its channels are ranked."""
+    is_ranked = scene.view.sort_by == BY_ABLATION
+    return atlas(scene.but(scene.view.but(sort_by=None)) if is_ranked else scene, ask)
+
+
+def ranking_request(scene: Scene) -> dict[str, Any]:
+    """One pass for each channel."""
+    wanted = {"layer": scene.view.layer, "mode": BY_ABLATION, "target": target_of(scene.view)}
+    return {"rank_channels": wanted, "top_k": 1}
+
+
+def is_ranking_awaited(scene: Scene, lens: Lens) -> bool:
+    if scene.view.sort_by != BY_ABLATION:
+        return False
+    return not lens.knows(scene.version, scene.view.photo or "", ranking_request(scene))
+
+
 def _activations(scene: Scene, **wanted: Any) -> dict[str, Any]:
     return {"activations": {"layers": [scene.view.layer], **wanted}, "top_k": 1}
 
 
 def _most_missed(scene: Scene, ask: Ask) -> Sequence[int]:
-    """Those first without which the class's logit would lose most: one pass for each channel."""
-    wanted = {"layer": scene.view.layer, "mode": BY_ABLATION, "target": target_of(scene.view)}
-    for ranking in ask({"rank_channels": wanted, "top_k": 1}).channel_ranking or ():
+    """Those first without which the class's logit would lose most."""
+    for ranking in ask(ranking_request(scene)).channel_ranking or ():
         if ranking.problem is not None:
             raise NothingToShow(ranking.problem.words)
         return [effect.index for effect in ranking.channels[: most_channels(scene)]]

@@ -21,9 +21,7 @@ from servelens_dashboard.sums import Sum
 # Of so many equal pieces of work, at most, each part has 1, 2, 4 …
 PIECES = 8192
 PIECES_UNTOLD = 64
-A_PART_MS = 1000.0
-# What takes no longer altogether need not come in parts.
-QUICK_MS = 1500.0
+A_PART_MS = 1500.0
 # In forward passes.
 BACKWARD = 2.0
 COLOURS = 3
@@ -93,7 +91,7 @@ class Work:
 
     @property
     def is_quick(self) -> bool:
-        return self._outlook.whole_ms <= QUICK_MS
+        return self._outlook.whole_ms <= A_PART_MS
 
     @property
     def progress(self) -> Progress:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -116,11 +117,31 @@ def test_channels_are_stepped_through_in_the_atlass_order() -> None:
     assert "out" not in lonely.children[-1].href
 
 
-def test_what_an_order_costs_is_said_before_it_is_asked_for(lens: Lens) -> None:
+def test_what_an_order_costs_is_said_before_it_is_asked_for_and_while_it_is() -> None:
     scene = look(layer="last")
     labels = explore.sorts_of(scene)
     assert labels["ablation"] == "most missed by the class first: 12 passes"
     assert all("passes" not in label for sort, label in labels.items() if sort != "ablation")
-    waiting = [words(explore.page(look(layer="last", sort_by=sort), lens, "p")) for sort in labels]
-    told = ["asked 12 times, each time without one channel" in text for text in waiting]
-    assert told == [sort == "ablation" for sort in labels]
+    waiting = explore.ranking(scene, is_stopped=False)
+    assert waiting is not None and waiting.className == "room"
+    assert "asked 12 times, each time without one channel" in words([waiting])
+
+
+@pytest.mark.parametrize("sort", questions.SORTS)
+def test_only_an_order_that_takes_passes_is_waited_for_and_the_statistics_wait_for_none(
+    sort: str,
+) -> None:
+    scene = look(layer="last", sort_by=sort)
+    asked: list[Mapping[str, Any]] = []
+
+    def note(request: Mapping[str, Any]) -> Result:
+        asked.append(request)
+        return ask(request)
+
+    found = questions.statistics(scene, note)
+    assert found.activations[0].statistics is not None
+    assert len(asked) == 1 and "rank_channels" not in asked[0]
+    for is_there in (True, False):
+        lens: Any = SimpleNamespace(knows=lambda *_, there=is_there: there)
+        is_awaited = questions.is_ranking_awaited(scene, lens)
+        assert is_awaited == (sort == "ablation" and not is_there)

@@ -9,6 +9,7 @@ import pytest
 from client_fixtures.documents import attribution, document
 
 from servelens.client import Result, Version
+from servelens_dashboard.components.waiting import Touch
 from servelens_dashboard.figures.look import LIGHT
 from servelens_dashboard.ground import NOT_KNOWN, ground
 from servelens_dashboard.overview import Overview
@@ -18,7 +19,7 @@ from servelens_dashboard.views import panel
 
 PHOTO = "0" * 32
 CAPABILITY = {"input": {"size": [64, 96], "prepared": True}, "layers": [], "methods": []}
-PANEL = panel.Panel("grad_cam", None, False, LIGHT)
+PANEL = panel.Panel("grad_cam", Touch(None, is_stopped=False), LIGHT)
 
 
 @pytest.fixture

@@ -215,10 +215,11 @@ def test_what_is_fast_or_has_no_parts_is_asked_for_as_a_whole() -> None:
     assert not [request for request in engine.ran if "part" in request]
 
 
-def test_a_person_is_told_to_wait_only_for_what_is_slow_and_not_there() -> None:
+def test_a_person_is_told_to_wait_only_for_what_may_take_long_and_is_not_there() -> None:
     engine: Any = Engine()
     slow = Entry("var_grad")
     assert is_awaited(engine, scene(), slow)
+    assert is_awaited(engine, scene(var_grad=20), slow)
     assert not is_awaited(engine, scene(var_grad=3), slow)
     assert not is_awaited(engine, scene(), Entry("occlusion"))
     asked_whole(engine, scene(), slow)

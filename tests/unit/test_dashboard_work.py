@@ -32,11 +32,12 @@ def test_bites_are_shares_of_the_work_and_short(piece_ms: float, of: int) -> Non
 
 
 def test_a_bite_grows_and_shrinks_with_what_the_last_one_took() -> None:
-    assert bite(1.0, 0, PIECES) == 512
-    assert bite(0.1, 512, PIECES) == 512
-    assert bite(0.1, 1024, PIECES) == 1024
-    assert bite(100.0, 1024, PIECES) == 8
-    assert bite(100.0, 1032, PIECES) == 8
+    piece_ms = A_PART_MS / 700
+    assert bite(piece_ms, 0, PIECES) == 512
+    assert bite(piece_ms / 10, 512, PIECES) == 512
+    assert bite(piece_ms / 10, 1024, PIECES) == 1024
+    assert bite(piece_ms * 70, 1024, PIECES) == 8
+    assert bite(piece_ms * 70, 1032, PIECES) == 8
 
 
 class Worker:

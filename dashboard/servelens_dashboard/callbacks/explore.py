@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from dash import ClientsideFunction, Dash, Input, Output, State
 from dash.exceptions import PreventUpdate
 
 from servelens_dashboard import questions
+from servelens_dashboard.callbacks.waiting import touched, touches
 from servelens_dashboard.components.notice import retry_all
+from servelens_dashboard.components.waiting import Touch
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.figures.look import THEMES, Theme
+from servelens_dashboard.lens import Lens
 from servelens_dashboard.questions import Ask
 from servelens_dashboard.scene import Scene, scene_at, set_scene
 from servelens_dashboard.troubles import EXPECTED
@@ -54,16 +58,26 @@ def register(app: Dash, desk: Desk) -> None:
         return samples(view, desk.lens), *channel.switched(view).values()
 
     @app.callback(
-        Output("atlas", "children"),
-        Input(explore.LAYER_ASK, "data"),
-        Input("theme", "data"),
-        State(explore.WHOLE_ASK, "data"),
+        output=Output("atlas", "children"),
+        inputs={
+            "_": Input(explore.LAYER_ASK, "data"),
+            "theme": Input("theme", "data"),
+            "counts": touches(explore.wait_id),
+        },
+        state={"whole": State(explore.WHOLE_ASK, "data")},
     )
-    async def show_atlas(_: dict[str, str], theme: str | None, whole: dict[str, str]) -> Any:
+    async def show_atlas(
+        _: dict[str, str],
+        theme: str | None,
+        counts: dict[str, int | None],
+        whole: dict[str, str],
+    ) -> Any:
         """With the channel that is looked at now; another is marked in the browser."""
+        touch = touched(counts, anew=explore.LAYER_ASK)
         if theme not in THEMES:
             raise PreventUpdate
-        return await _part(desk, whole["href"], _atlas, THEMES[theme])
+        draw = partial(_atlas, desk.lens, touch)
+        return await _part(desk, whole["href"], draw, THEMES[theme])
 
     app.clientside_callback(
         ClientsideFunction("atlas", "mark"),
@@ -97,7 +111,9 @@ async def _part(desk: Desk, href: str, draw: Draw, theme: Theme) -> Any:
     return await desk.drawn(drawn, retry_all())
 
 
-def _atlas(scene: Scene, ask: Ask, theme: Theme) -> Any:
+def _atlas(lens: Lens, touch: Touch, scene: Scene, ask: Ask, theme: Theme) -> Any:
+    if not touch.is_to_wait and questions.is_ranking_awaited(scene, lens):
+        return explore.ranking(scene, is_stopped=touch.is_stopped)
     return explore.atlas_body(scene, questions.atlas(scene, ask), theme)
 
 
@@ -126,7 +142,7 @@ PARTS: Mapping[str, Mapping[str, Draw]] = {
     explore.LAYER_ASK: {
         "network": lambda scene, ask, theme: explore.network_body(scene, theme),
         "statistics": lambda scene, ask, _: explore.statistics_body(
-            scene.view, questions.atlas(scene, ask)
+            scene.view, questions.statistics(scene, ask)
         ),
         "journey": lambda scene, ask, theme: journey.journey_body(
             scene, questions.journey(scene, ask), theme

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from dash import MATCH, Dash, Input, Output, State, ctx, no_update
+from dash import MATCH, Dash, Input, Output, State, no_update
 from dash.exceptions import PreventUpdate
 
 from servelens.client import Result
+from servelens_dashboard.callbacks.waiting import touched, touches
 from servelens_dashboard.components.notice import retry_this
 from servelens_dashboard.components.saving import copying, keeping
 from servelens_dashboard.desk import Desk
@@ -21,7 +22,7 @@ from servelens_dashboard.parts import asked, is_awaited, known
 from servelens_dashboard.scene import Scene, scene_of, set_scene
 from servelens_dashboard.url_state import COMPARE, SHARED, Entry, View, parse_at, parse_entry
 from servelens_dashboard.views import panel as panels
-from servelens_dashboard.views.panel import ASK, CANCEL, FELLOWS, GO_ON, MORE, RETRY, Panel
+from servelens_dashboard.views.panel import ASK, FELLOWS, RETRY, Panel
 
 # So often a person sees how far it has come.
 A_LOOK_S = 0.7
@@ -32,36 +33,28 @@ def register(app: Dash, desk: Desk) -> None:
         return {"panel": MATCH, "part": part}
 
     @app.callback(
-        Output(of_panel("body"), "children"),
-        Input(of_panel(ASK), "data"),
-        Input("theme", "data"),
-        Input(of_panel(FELLOWS), "n_intervals", allow_optional=True),
-        Input(of_panel(MORE), "n_intervals", allow_optional=True),
-        Input(of_panel(CANCEL), "n_clicks", allow_optional=True),
-        Input(of_panel(GO_ON), "n_clicks", allow_optional=True),
-        Input(of_panel(RETRY), "n_clicks", allow_optional=True),
-        State(of_panel(ASK), "id"),
+        output=Output(of_panel("body"), "children"),
+        inputs={
+            "ask": Input(of_panel(ASK), "data"),
+            "theme": Input("theme", "data"),
+            "counts": {
+                **touches(of_panel),
+                FELLOWS: Input(of_panel(FELLOWS), "n_intervals", allow_optional=True),
+                RETRY: Input(of_panel(RETRY), "n_clicks", allow_optional=True),
+            },
+        },
+        state={"where": State(of_panel(ASK), "id")},
     )
     async def show_panel(
         ask: dict[str, str],
         theme: str | None,
-        fellows: int | None,
-        more: int | None,
-        cancel: int | None,
-        go_on: int | None,
-        retry: int | None,
+        counts: dict[str, int | None],
         where: dict[str, str],
     ) -> Any:
-        """Buttons and clocks that were only just drawn have not been touched. One that was stopped
-        stays so until Go on is pressed or something else is asked, whatever draws it anew."""
+        touch = touched(counts, anew=ASK)
         if theme not in THEMES:
             raise PreventUpdate
-        touched = ctx.triggered_id["part"] if isinstance(ctx.triggered_id, dict) else None
-        counts = {FELLOWS: fellows, MORE: more, CANCEL: cancel, GO_ON: go_on, RETRY: retry}
-        if not counts.get(touched or "", 1):
-            raise PreventUpdate
-        is_stopped = touched == CANCEL or (go_on == 0 and touched != ASK)
-        panel = Panel(where["panel"], touched, is_stopped, THEMES[theme])
+        panel = Panel(where["panel"], touch, THEMES[theme])
         retry = retry_this(panel.id(RETRY))
         return await desk.drawn(lambda: _panel(desk, ask["href"], panel), retry)
 
@@ -80,13 +73,13 @@ def _panel(desk: Desk, href: str, panel: Panel) -> Any:
     if not panel.is_waited_for and is_awaited(desk.lens, scene, entry):
         return panels.waiting(scene, panel)
     alone = scene.view.but(methods=(entry,))
-    found = asked(desk.lens, scene, entry, None if panel.is_stopped else A_LOOK_S)
+    found = asked(desk.lens, scene, entry, A_LOOK_S if panel.is_waited_for else None)
     if not found.is_whole:
-        body = panels.body(scene, panel, [found.result], desk.lens.shelf.mask)
+        body = panels.so_far(scene, panel, found, desk.lens.shelf.mask)
         return [*body, panels.progress(panel, found), copying(alone, "map")]
     fellows = _on_one_scale(desk.lens, view, panel.name)
     are_awaited = None in fellows
-    if panel.touched == FELLOWS and are_awaited:
+    if panel.touch.part == FELLOWS and are_awaited:
         return no_update
     results = [found.result, *(result for result in fellows if result is not None)]
     body = panels.body(scene, panel, results, desk.lens.shelf.mask)

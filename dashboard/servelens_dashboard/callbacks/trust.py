@@ -10,7 +10,9 @@ from typing import Any
 from dash import MATCH, ClientsideFunction, Dash, Input, Output, State
 from dash.exceptions import PreventUpdate
 
+from servelens_dashboard.callbacks.waiting import touched, touches
 from servelens_dashboard.components.notice import retry_all
+from servelens_dashboard.components.waiting import Touch
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.figures.look import THEMES, Theme
 from servelens_dashboard.lens import Lens
@@ -33,30 +35,44 @@ def register(app: Dash, desk: Desk) -> None:
         prevent_initial_call=True,
     )
 
+    def of_card(part: str) -> dict[str, Any]:
+        return trust.wait_id(MATCH, part)
+
     @app.callback(
-        Output(of_panel(trust.CARD), "children"),
-        Input(of_panel(trust.ASK), "data"),
-        Input("theme", "data"),
-        Input(of_panel(trust.CHECK), "n_clicks", allow_optional=True),
-        State(of_panel(trust.ASK), "id"),
+        output=Output(of_panel(trust.CARD), "children"),
+        inputs={
+            "ask": Input(of_panel(trust.ASK), "data"),
+            "theme": Input("theme", "data"),
+            "clicks": Input(of_panel(trust.CHECK), "n_clicks", allow_optional=True),
+            "counts": touches(of_card),
+        },
+        state={"where": State(of_panel(trust.ASK), "id")},
         prevent_initial_call=True,
     )
     async def show_card(
-        ask: dict[str, Any] | None, theme: str | None, clicks: int | None, where: dict[str, str]
+        ask: dict[str, Any] | None,
+        theme: str | None,
+        clicks: int | None,
+        counts: dict[str, int | None],
+        where: dict[str, str],
     ) -> Any:
+        touch = touched(counts, anew=trust.ASK)
         if ask is None or theme not in THEMES:
             raise PreventUpdate
         name = where["panel"]
-        if not ask["cheap"] and not clicks:
+        is_wanted = ask["cheap"] or clicks or touch.part in counts
+        if not is_wanted:
             return trust.offer(name)
-        card = partial(_card, desk.lens, ask["href"], name, THEMES[theme])
+        card = partial(_card, desk.lens, ask["href"], name, THEMES[theme], touch)
         return await desk.drawn(card, retry_all())
 
 
-def _card(lens: Lens, href: str, name: str, theme: Theme) -> Any:
+def _card(lens: Lens, href: str, name: str, theme: Theme, touch: Touch) -> Any:
     scene = scene_at(href, lens)
     if scene.view.photo is None:
         return []
     request = trust_request(scene, parse_entry(name))
+    if not touch.is_to_wait and not lens.knows(scene.version, scene.view.photo, request):
+        return trust.waiting(name, is_stopped=touch.is_stopped)
     result = lens.ask(scene.version, scene.view.photo, request)
     return trust.card(scene.view, name, result.attributions[0], theme)

@@ -15,6 +15,7 @@ from servelens_dashboard.components.layers import layer_tree
 from servelens_dashboard.components.notice import hint
 from servelens_dashboard.components.photo import bare_photo, picture_graph
 from servelens_dashboard.components.saving import folded, keeping
+from servelens_dashboard.components.waiting import as_a_whole
 from servelens_dashboard.figures import network
 from servelens_dashboard.figures.atlas import Atlas
 from servelens_dashboard.figures.atlas import draw as draw_atlas
@@ -135,21 +136,23 @@ def _stage(scene: Scene, pulse: str) -> list[Any]:
     ]
 
 
-def _room(scene: Scene) -> html.Div | None:
-    """As high as the atlas will be, so that what is below it stays where it is; with what there is
-    to wait for, where that may be long."""
+def _room(scene: Scene, *inside: Any) -> html.Div | None:
+    """As high as the atlas will be, so that what is below it stays where it is."""
     if scene.layer is None or len(scene.layer["shape"] or ()) != MAP:
         return None
     count, *sides = scene.layer["shape"]
     width, height = Grid.of((most_channels(scene), *sides), count - 1).size
-    said = _ranking(count) if scene.view.sort_by == BY_ABLATION else None
-    return html.Div(said, className="room", style={"aspectRatio": f"{width} / {height}"})
+    return html.Div([*inside], className="room", style={"aspectRatio": f"{width} / {height}"})
 
 
-def _ranking(count: int) -> html.Div:
-    words = f"The model is asked {count} times, each time without one channel."
-    bar = html.Progress(**{"aria-label": "The channels are being ranked"})
-    return html.Div([bar, html.Span(words)], className="progress", role="status")
+def wait_id(part: str) -> dict[str, str]:
+    """Of what an atlas has whose order is waited for."""
+    return {"atlas": "ranking", "part": part}
+
+
+def ranking(scene: Scene, *, is_stopped: bool) -> html.Div | None:
+    what = f"The model is asked {_count(scene)} times, each time without one channel."
+    return _room(scene, as_a_whole(wait_id, what, is_stopped=is_stopped))
 
 
 def sorts_of(scene: Scene) -> dict[str, str]:

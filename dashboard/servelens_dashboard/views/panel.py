@@ -13,6 +13,7 @@ from servelens.client.colours import Scale
 from servelens_dashboard.components.graph import numbers
 from servelens_dashboard.components.notice import hint
 from servelens_dashboard.components.photo import bare_photo, photo_graph
+from servelens_dashboard.components.waiting import Touch, as_a_whole, under_way
 from servelens_dashboard.figures import field, heat
 from servelens_dashboard.figures.evidence import Evidence, Mask, sentence, who
 from servelens_dashboard.figures.look import Theme, number, percent
@@ -22,11 +23,9 @@ from servelens_dashboard.scene import Scene
 from servelens_dashboard.url_state import COMPARE
 from servelens_dashboard.work import Progress
 
-NEXT_MS = 30
-# What a panel has that callbacks know: what it is asked for, its buttons and its clock, and that
-# its map is whole.
-ASK = "ask"
-CANCEL, GO_ON, RETRY, MORE, WHOLE = "cancel", "go-on", "retry", "more", "whole"
+# What a panel has that callbacks know beside its way to wait: what it is asked for, what is pressed
+# when it has failed, and that its map is whole.
+ASK, RETRY, WHOLE = "ask", "retry", "whole"
 # The clock by which a panel looks whether those are there with whom it shares a scale.
 FELLOWS = "fellows"
 FELLOWS_MS = 700
@@ -37,13 +36,16 @@ class Panel:
     """A place on the page, and which of its buttons or clocks was touched."""
 
     name: str
-    touched: str | None
-    is_stopped: bool
+    touch: Touch
     theme: Theme
 
     @property
+    def is_stopped(self) -> bool:
+        return self.touch.is_stopped
+
+    @property
     def is_waited_for(self) -> bool:
-        return self.touched in (MORE, GO_ON, RETRY)
+        return self.touch.is_to_wait or self.touch.part == RETRY
 
     def id(self, part: str) -> dict[str, str]:
         return {"panel": self.name, "part": part}
@@ -88,6 +90,15 @@ def body(
     ]
 
 
+def so_far(
+    scene: Scene, panel: Panel, found: Progress, mask_of: Callable[[str], Mask | None]
+) -> list[Any]:
+    """Nothing is said of a map before any of it is there."""
+    if not found.done:
+        return [bare_photo(scene.view.photo or "")]
+    return body(scene, panel, [found.result], mask_of)
+
+
 def _beside(photo: str, drawn: html.Div, under: Ground) -> html.Div:
     """A map that does not lie over the photo has it at its side, and says why."""
     if under.is_photo:
@@ -109,30 +120,14 @@ def progress(panel: Panel, found: Progress) -> html.Div:
     share = percent(found.done / found.of)
     words = f"{share}, stopped" if panel.is_stopped else share
     bar = html.Progress(value=str(found.done), max=str(found.of), **{"aria-label": "done"})
-    return _under_way(panel, [bar, html.Span(words)])
+    return under_way(panel.id, [bar, html.Span(words)], is_stopped=panel.is_stopped)
 
 
 def waiting(scene: Scene, panel: Panel) -> list[Any]:
-    """For a method that no part can be asked of. Its worker cannot be stopped, which a person may
-    know."""
-    said = (
-        "Not waited for. The worker finishes what it has begun; others are answered after that."
-        if panel.is_stopped
-        else "This method comes as a whole. Cancel ends the wait, not the worker's work."
-    )
-    bar = [] if panel.is_stopped else [html.Progress(**{"aria-label": "under way"})]
-    return [bare_photo(scene.view.photo or ""), _under_way(panel, bar), hint(said)]
-
-
-def _under_way(panel: Panel, told: list[Any]) -> html.Div:
-    """Either Cancel and the clock that asks for what comes next, or a way on."""
-    if panel.is_stopped:
-        button = html.Button("Go on", id=panel.id(GO_ON), n_clicks=0, className="button")
-        going = []
-    else:
-        button = html.Button("Cancel", id=panel.id(CANCEL), n_clicks=0, className="button")
-        going = [dcc.Interval(id=panel.id(MORE), interval=NEXT_MS, max_intervals=1)]
-    return html.Div([*told, button, *going], className="progress", role="status")
+    """For a method that no part can be asked of."""
+    what = "This method comes as a whole."
+    told = as_a_whole(panel.id, what, is_stopped=panel.is_stopped)
+    return [bare_photo(scene.view.photo or ""), told]
 
 
 def _has_map(result: Result) -> bool:

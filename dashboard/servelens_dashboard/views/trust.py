@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from dash import dcc, html
@@ -12,6 +13,7 @@ from servelens.client.verdict import Finding
 from servelens.protocol import TrustCard
 from servelens_dashboard.components.graph import graph, numbers
 from servelens_dashboard.components.saving import folded
+from servelens_dashboard.components.waiting import as_a_whole
 from servelens_dashboard.figures import curves
 from servelens_dashboard.figures.curves import Curves
 from servelens_dashboard.figures.look import Theme
@@ -50,6 +52,16 @@ def offer(name: str) -> html.Button:
     return html.Button(
         "Check this map", id={"panel": name, "part": CHECK}, n_clicks=0, className="button"
     )
+
+
+def wait_id(name: Any, part: str) -> dict[str, Any]:
+    """Of what a card that is waited for has."""
+    return {"panel": name, "of": CARD, "part": part}
+
+
+def waiting(name: str, *, is_stopped: bool) -> html.Div:
+    what = "The map is being checked: it is made once more, and so are some to set it against."
+    return as_a_whole(partial(wait_id, name), what, is_stopped=is_stopped)
 
 
 def card(view: View, name: str, shown: Attribution, theme: Theme) -> list[Any]:
