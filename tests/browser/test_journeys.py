@@ -59,7 +59,11 @@ def test_a_slow_map_is_checked_when_a_person_asks_for_it(page: Page) -> None:
     check = page.get_by_role("button", name="Check this map")
     expect(check).to_be_visible()
     check.click()
-    expect(page.locator(".judgement")).to_contain_text("emoving what it marks")
+    judgement = page.locator(".judgement")
+    expect(judgement).to_contain_text("emoving what it marks")
+    with page.expect_response(lambda answer: "card" in (answer.request.post_data or "")):
+        page.locator("#scheme").click()
+    expect(judgement).to_contain_text("emoving what it marks")
 
 
 def test_a_class_that_is_clicked_is_explained_and_stays_so(page: Page) -> None:

@@ -1,4 +1,4 @@
-"""What goes wrong on the way, and is over without a reload; and what a person stops."""
+"""What goes wrong on the way, and is over without a reload."""
 
 from __future__ import annotations
 
@@ -14,10 +14,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from browser_fixtures.pages import (
     LONG_WORK_MS,
-    asked_from_now_on,
     drop,
     explained,
-    going_on_held,
     never_seen,
     sentence,
     without_pulse,
@@ -26,7 +24,6 @@ from playwright.sync_api import Page, expect
 
 from servelens.local import Model, TorchServe
 
-SETTLED_MS = 2000
 # A worker that was killed is started anew after a pause, and loads its model.
 NEW_WORKER_MS = 90_000
 
@@ -160,57 +157,3 @@ def test_one_retry_is_for_all_of_a_page_that_has_failed(
     expect(told).to_have_count(0)
     expect(page.locator("#atlas .layer-subplot image").first).to_be_attached()
     expect(page.locator("#predictions")).to_contain_text("ring")
-
-
-def test_a_cancelled_occlusion_asks_for_no_more_and_goes_on_from_there(page: Page) -> None:
-    panel = page.locator(".panel")
-    bar = panel.get_by_role("progressbar")
-    with going_on_held(page):
-        page.goto("/?method=occlusion~stride=1~window=8")
-        expect(sentence(page)).to_be_visible()
-        expect(bar).to_be_visible()
-        panel.get_by_role("button", name="Cancel").click()
-        expect(panel).to_contain_text(re.compile(r"\d+ %, stopped"))
-    asked = asked_from_now_on(page, "occlusion")
-    page.wait_for_timeout(SETTLED_MS)
-    assert not asked
-    assert panel.locator(".body .saving").count() == 0
-    assert panel.get_by_role("button", name="Check this map").count() == 0
-    panel.get_by_role("button", name="Go on").click()
-    expect(panel.locator(".body .saving")).to_be_visible(timeout=LONG_WORK_MS)
-    expect(bar).to_have_count(0)
-    expect(panel.get_by_role("button", name="Check this map")).to_be_visible()
-    assert asked
-
-
-@pytest.mark.parametrize(("shown", "size"), [("explain", 7), ("compare", 9)])
-def test_what_was_stopped_stays_so_whatever_other_models_do(
-    page: Page, torchserve: TorchServe, shown: str, size: int
-) -> None:
-    panel = page.locator(".panel")
-    with going_on_held(page):
-        page.goto(f"/{shown}?model=shapes-clean&method=occlusion~stride=1~window={size}")
-        expect(panel.get_by_role("progressbar")).to_be_visible()
-        panel.get_by_role("button", name="Cancel").click()
-        expect(panel).to_contain_text(re.compile(r"\d+ %, stopped"))
-    asked = asked_from_now_on(page, "panel")
-    torchserve.client.scale("shapes-shortcut", 0)
-    expect(page.locator("#health")).to_have_text("2 models, 1 without a worker")
-    torchserve.client.scale("shapes-shortcut", 1)
-    expect(page.locator("#health")).to_have_text("2 models", timeout=NEW_WORKER_MS)
-    expect(panel).to_contain_text(re.compile(r"\d+ %, stopped"))
-    assert not asked
-
-
-def test_what_comes_as_a_whole_says_what_cancel_does(page: Page) -> None:
-    panel = page.locator(".panel")
-    with going_on_held(page):
-        page.goto("/?method=var_grad~samples=200")
-        expect(panel).to_contain_text("Cancel ends the wait, not the worker's work.")
-        panel.get_by_role("button", name="Cancel").click()
-        expect(panel).to_contain_text("Not waited for. The worker finishes what it has begun")
-    asked = asked_from_now_on(page, "var_grad")
-    page.wait_for_timeout(SETTLED_MS)
-    assert not asked
-    panel.get_by_role("button", name="Go on").click()
-    expect(sentence(page)).to_contain_text("of the evidence lies")

@@ -60,19 +60,20 @@ def register(app: Dash, desk: Desk) -> None:
         if ask is None or theme not in THEMES:
             raise PreventUpdate
         name = where["panel"]
-        is_wanted = ask["cheap"] or clicks or touch.part in counts
-        if not is_wanted:
-            return trust.offer(name)
-        card = partial(_card, desk.lens, ask["href"], name, THEMES[theme], touch)
-        return await desk.drawn(card, retry_all())
+        # Where one is waited for or was stopped, it has been wanted.
+        is_wanted = ask["cheap"] or clicks or any(count is not None for count in counts.values())
+        draw = partial(_card, desk.lens, ask["href"], name, THEMES[theme], touch, bool(is_wanted))
+        return await desk.drawn(draw, retry_all())
 
 
-def _card(lens: Lens, href: str, name: str, theme: Theme, touch: Touch) -> Any:
+def _card(lens: Lens, href: str, name: str, theme: Theme, touch: Touch, is_wanted: bool) -> Any:
+    """One that is there costs nothing."""
     scene = scene_at(href, lens)
     if scene.view.photo is None:
         return []
     request = trust_request(scene, parse_entry(name))
     if not touch.is_to_wait and not lens.knows(scene.version, scene.view.photo, request):
-        return trust.waiting(name, is_stopped=touch.is_stopped)
+        stopped = touch.is_stopped
+        return trust.waiting(name, is_stopped=stopped) if is_wanted else trust.offer(name)
     result = lens.ask(scene.version, scene.view.photo, request)
     return trust.card(scene.view, name, result.attributions[0], theme)
