@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -162,3 +163,14 @@ def test_a_map_its_card_and_the_predictions_can_be_kept() -> None:
     assert {n: kinds for body in drawn for n, kinds in links(body).items()} == declared("explain")
     assert "method=grad_cam@last" in str(card[-1])
     assert "saliency" not in str(card[-1])
+
+
+def test_a_card_of_a_coarser_map_than_was_asked_for_says_so() -> None:
+    scene = look(models=(Named("tiny"),), methods=(Entry("rise"),))
+    asked = trust_request(scene, Entry("rise"))
+    entry = ask(asked).attributions[0]
+    assert not entry.coarsened
+    for shown, is_told in ((entry, False), (replace(entry, coarsened={"samples": 500}), True)):
+        told = str(trust.card(scene.view.but(page="explain"), "rise", shown, LIGHT))
+        assert ("judged by a map made coarser" in told) == is_told
+        assert ("asked for: samples 500" in told) == is_told

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,6 +104,12 @@ def who(target: TargetRef | None, predictions: Sequence[Prediction]) -> str:
         return f"{target.label} rather than {target.versus.label}"
     known = next((p.probability for p in predictions if p.index == target.index), None)
     return target.label if known is None else f"{target.label}, {chance(known)}"
+
+
+def coarser(asked: Mapping[str, Any]) -> str:
+    """`asked` is what was asked for and could not be had."""
+    settings = ", ".join(f"{name} {value}" for name, value in asked.items())
+    return f"made coarser to keep within the time allowed; asked for: {settings}"
 
 
 def tell(said: str, evidence: Evidence, mask: Mask | None = None) -> Twin:

@@ -15,7 +15,7 @@ from servelens_dashboard.components.notice import hint
 from servelens_dashboard.components.photo import bare_photo, photo_graph
 from servelens_dashboard.components.waiting import Touch, as_a_whole, under_way
 from servelens_dashboard.figures import field, heat
-from servelens_dashboard.figures.evidence import Evidence, Mask, sentence, who
+from servelens_dashboard.figures.evidence import Evidence, Mask, coarser, sentence, who
 from servelens_dashboard.figures.look import Theme, number, percent
 from servelens_dashboard.figures.maps import plane
 from servelens_dashboard.ground import Ground, ground
@@ -146,6 +146,5 @@ def _small_print(result: Result, shown: Attribution, scale: Scale) -> str:
     if shown.convergence_delta is not None:
         parts.append(f"convergence delta {shown.convergence_delta:.2g}")
     if shown.coarsened:
-        asked = ", ".join(f"{name} {value}" for name, value in shown.coarsened.items())
-        parts.append(f"made coarser to keep within the time allowed; asked for: {asked}")
+        parts.append(coarser(shown.coarsened))
     return "; ".join(parts)

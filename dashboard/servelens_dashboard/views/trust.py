@@ -12,10 +12,12 @@ from servelens.client import Attribution, verdict
 from servelens.client.verdict import Finding
 from servelens.protocol import TrustCard
 from servelens_dashboard.components.graph import graph, numbers
+from servelens_dashboard.components.notice import hint
 from servelens_dashboard.components.saving import folded
 from servelens_dashboard.components.waiting import as_a_whole
 from servelens_dashboard.figures import curves
 from servelens_dashboard.figures.curves import Curves
+from servelens_dashboard.figures.evidence import coarser
 from servelens_dashboard.figures.look import Theme
 from servelens_dashboard.url_state import View, parse_entry
 
@@ -74,6 +76,7 @@ def card(view: View, name: str, shown: Attribution, theme: Theme) -> list[Any]:
     return [
         html.H3("Is it to be believed?"),
         html.P(verdict.sentence(findings), className="judgement"),
+        hint(f"It is judged by a map {coarser(shown.coarsened)}") if shown.coarsened else None,
         html.Ul([_line(finding) for finding in findings], className="findings"),
         *_curves(name, found, theme),
         _not_checked(found),
