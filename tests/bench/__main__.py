@@ -28,6 +28,7 @@ BENCHMARKS = (
     "endurance",
     "load",
     "dashboard",
+    "stopping",
 )
 
 

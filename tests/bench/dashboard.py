@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
-import shutil
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -18,8 +17,8 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
-from tests.bench.in_browser import ATLAS, DRAGGED, DROPPED, LOADED, RECOLOURED
+from playwright.sync_api import Browser, Page
+from tests.bench.in_browser import ATLAS, DRAGGED, DROPPED, LOADED, RECOLOURED, chromium
 from tests.bench.setting import ROOT, Setting
 from tests.bench.table import Report, Row
 
@@ -84,12 +83,9 @@ def _stage(setting: Setting) -> Iterator[Stage]:
             setting.scratch / "trained", models, config=ROOT / "config.properties"
         ) as server,
         Dashboard(server, work, samples=SAMPLES) as dashboard,
-        sync_playwright() as playwright,
+        chromium() as browser,
     ):
-        path = shutil.which("chromium") or shutil.which("google-chrome")
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield Stage(setting, server, dashboard, browser)
-        browser.close()
 
 
 def _opening(stage: Stage) -> list[Row]:

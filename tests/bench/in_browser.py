@@ -1,6 +1,12 @@
-"""What a browser is told to do and to measure by its own clock."""
+"""A browser, and what it is told to do and to measure by its own clock."""
 
 from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+
+from playwright.sync_api import Browser, sync_playwright
 
 # Since the page was asked for: the first paint, and when a map was there beside the predictions.
 LOADED = """() => new Promise((done) => {
@@ -77,3 +83,12 @@ ATLAS = """([text]) => (async () => {
   place.remove();
   return taken;
 })()"""
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Browser]:
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()

@@ -72,8 +72,7 @@ def _card(lens: Lens, href: str, name: str, theme: Theme, touch: Touch, is_wante
     if scene.view.photo is None:
         return []
     request = trust_request(scene, parse_entry(name))
-    if not touch.is_to_wait and not lens.knows(scene.version, scene.view.photo, request):
-        stopped = touch.is_stopped
-        return trust.waiting(name, is_stopped=stopped) if is_wanted else trust.offer(name)
+    if not (touch.is_to_wait or lens.knows(scene.version, scene.view.photo, request)):
+        return trust.waiting(name, is_stopped=touch.is_stopped) if is_wanted else trust.offer(name)
     result = lens.ask(scene.version, scene.view.photo, request)
     return trust.card(scene.view, name, result.attributions[0], theme)
