@@ -14,7 +14,7 @@ from tests.bench.table import Report, Row
 from servelens.client import Server
 from servelens.local import Dashboard, Model
 from servelens_dashboard.lens import Lens
-from servelens_dashboard.parts import asked
+from servelens_dashboard.parts import asked_whole
 from servelens_dashboard.scene import explain_request, set_scene
 from servelens_dashboard.shelf import Shelf
 from servelens_dashboard.url_state import Entry, Named, View
@@ -71,14 +71,15 @@ def _cancelling(setting: Setting, browser: Browser, url: str, client: Server) ->
 def _in_parts(client: Server, setting: Setting, name: str) -> Row:
     """As a person gets it who waits to the end, against one answer for the whole."""
     lens = Lens(client, Shelf(setting.scratch / name, 0, 0, SAMPLES), 10**9)
-    scene = set_scene(View(models=(Named(MODEL),), methods=(Entry(name),)), lens)
-    client.predict(MODEL, lens.shelf.get(scene.view.photo or ""))
+    entry = Entry(name)
+    scene = set_scene(View(models=(Named(MODEL),), methods=(entry,)), lens)
+    photo, request = lens.shelf.get(scene.view.photo or ""), explain_request(scene, entry)
+    client.predict(MODEL, photo)
     begun = time.perf_counter()
-    found = asked(lens, scene, Entry(name)).result.cost
+    found = asked_whole(lens, scene, entry).cost
     parts = time.perf_counter() - begun
-    request = {"format": "npz", **explain_request(scene, Entry(name))}
     begun = time.perf_counter()
-    whole: Any = client.ask(MODEL, lens.shelf.get(scene.view.photo or ""), **request)["cost"]
+    whole: Any = client.ask(MODEL, photo, format="npz", **request)["cost"]
     alone = time.perf_counter() - begun
     return Row(
         f"{name} in parts, forward and backward passes",
