@@ -24,6 +24,7 @@ from servelens_dashboard.callbacks import (
     trust,
 )
 from servelens_dashboard.callbacks import shell as shell_callbacks
+from servelens_dashboard.components.still import still
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.guard import Guard
 from servelens_dashboard.lens import Lens
@@ -40,11 +41,17 @@ HERE = Path(__file__).parent
 # and a half to read. Dash asks for the whole only where there is none when the first graph comes.
 VENDORED = "vendor"
 PLOTLY = f"/assets/{VENDORED}/plotly-cartesian.min.js"
+# A lens, in the page itself: Dash's own icon would be fetched at each new address.
+ICON = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16' fill='none' "
+    "stroke='%232f66a8' stroke-width='2' stroke-linecap='round'%3E"
+    "%3Ccircle cx='6.5' cy='6.5' r='4.5'/%3E%3Cpath d='m10 10 4.5 4.5'/%3E%3C/svg%3E"
+)
 # Dash's own page, with the language that it is in.
 INDEX = f"""<!DOCTYPE html>
 <html lang="en">
-  <head>{{%metas%}}<title>{{%title%}}</title>{{%favicon%}}{{%css%}}
-    <script defer src="{PLOTLY}"></script></head>
+  <head>{{%metas%}}<title>{{%title%}}</title>{{%css%}}
+    <link rel="icon" href="{ICON}"><script defer src="{PLOTLY}"></script></head>
   <body>{{%app_entry%}}<footer>{{%config%}}{{%scripts%}}{{%renderer%}}</footer></body>
 </html>"""
 
@@ -71,7 +78,7 @@ def make_app(settings: Settings) -> ASGIApp:
         enable_mcp=False,
         serve_locally=True,
     )
-    dash.layout = shell()
+    dash.layout = still(shell())
     for wiring in (
         shell_callbacks,
         steering,

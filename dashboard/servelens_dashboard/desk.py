@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from dash import html
 
 from servelens_dashboard.components.notice import notice
+from servelens_dashboard.components.still import still
 from servelens_dashboard.lens import Lens
 from servelens_dashboard.settings import Settings
 from servelens_dashboard.troubles import EXPECTED, tell, unexpected
@@ -38,7 +39,7 @@ class Desk:
     async def drawn(self, draw: Callable[[], Any], retry: html.Button | None = None) -> Any:
         """What `draw` makes, or the sentence that says why it cannot."""
         try:
-            return await self.run(draw)
+            return still(await self.run(draw))
         except EXPECTED as error:
             return notice(tell(error), retry)
         except Exception as error:

@@ -9,6 +9,7 @@ from dash import Dash, Input, Output, State, ctx, dcc, html, no_update, set_prop
 from dash.exceptions import PreventUpdate
 
 from servelens_dashboard.components.notice import notice, retry_all
+from servelens_dashboard.components.still import still
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.lens import Lens
 from servelens_dashboard.scene import Scene, set_scene
@@ -59,9 +60,9 @@ def register(app: Dash, desk: Desk) -> None:
             links, pulse, news = staying
             for name, properties in news:
                 set_props(name, properties)
-            return no_update, [*links, _drawn(address, pulse)]
+            return no_update, still([*links, _drawn(address, pulse)])
         page, links, pulse = await desk.run(_page, desk, pathname, search, again)
-        return page, [*links, _drawn(address, pulse)]
+        return still(page), still([*links, _drawn(address, pulse)])
 
     @app.callback(
         Output("pulse", "data"),
