@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from dash import Dash
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
@@ -28,6 +25,7 @@ from servelens_dashboard.components.still import still
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.guard import Guard
 from servelens_dashboard.lens import Lens
+from servelens_dashboard.page import HERE, VENDORED, Page
 from servelens_dashboard.settings import Settings
 from servelens_dashboard.shelf import Shelf
 from servelens_dashboard.views.shell import shell
@@ -36,24 +34,6 @@ from servelens_dashboard.workshop.jobs import Workshop
 
 # For what no model is asked: longer than a busy machine takes, shorter than a person guesses.
 LOOK_S, LOOK_CONNECT_S = 15.0, 3.0
-HERE = Path(__file__).parent
-# Plotly with the kinds of charts that we draw: a third of the whole, which takes a browser a second
-# and a half to read. Dash asks for the whole only where there is none when the first graph comes.
-VENDORED = "vendor"
-PLOTLY = f"/assets/{VENDORED}/plotly-cartesian.min.js"
-# A lens, in the page itself: Dash's own icon would be fetched at each new address.
-ICON = (
-    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16' fill='none' "
-    "stroke='%232f66a8' stroke-width='2' stroke-linecap='round'%3E"
-    "%3Ccircle cx='6.5' cy='6.5' r='4.5'/%3E%3Cpath d='m10 10 4.5 4.5'/%3E%3C/svg%3E"
-)
-# Dash's own page, with the language that it is in.
-INDEX = f"""<!DOCTYPE html>
-<html lang="en">
-  <head>{{%metas%}}<title>{{%title%}}</title>{{%css%}}
-    <link rel="icon" href="{ICON}"><script defer src="{PLOTLY}"></script></head>
-  <body>{{%app_entry%}}<footer>{{%config%}}{{%scripts%}}{{%renderer%}}</footer></body>
-</html>"""
 
 
 def make_app(settings: Settings) -> ASGIApp:
@@ -66,13 +46,12 @@ def make_app(settings: Settings) -> ASGIApp:
     drawer = Drawer(settings.files, settings.drawer_bytes, settings.file_bytes)
     workshop = Workshop(settings, desk.lens, drawer)
     file_doors.open_doors(http, desk, workshop)
-    dash = Dash(
+    dash = Page(
         "servelens_dashboard",
         server=http,
         assets_folder=str(HERE / "assets"),
         assets_path_ignore=[VENDORED],
         title="ServeLens",
-        index_string=INDEX,
         update_title="",
         suppress_callback_exceptions=True,
         enable_mcp=False,

@@ -14,7 +14,7 @@ import pytest
 import requests
 from plotly.offline import get_plotlyjs_version
 
-from servelens_dashboard.app import HERE, PLOTLY
+from servelens_dashboard.page import HERE, PLOTLY, RUNTIME
 
 NOWHERE = "http://127.0.0.1:9"
 PATIENCE_S = 30
@@ -91,17 +91,26 @@ def test_every_page_comes_with_its_assets_and_none_from_elsewhere(
         assert source.startswith(("/", "data:image/svg+xml,")), source
         assert not source.startswith("//"), source
     assert "plotly" in visitor.get(PLOTLY).text[:500].lower() and PLOTLY in loaded
+    assert "regeneratorRuntime" in visitor.get(RUNTIME).text and loaded.count(RUNTIME) == 1
+    assert not [source for source in loaded if "polyfill" in source]
     style = next(source for source in loaded if "look.css" in source)
     assert "var(--accent)" in visitor.get(style).text
 
 
+def told_of_what_is_not_ours() -> str:
+    return (HERE / PLOTLY.lstrip("/")).with_name("README.md").read_text()
+
+
+@pytest.mark.parametrize("vendored", [PLOTLY, RUNTIME])
+def test_what_is_vendored_is_what_its_makers_publish(vendored: str) -> None:
+    script = (HERE / vendored.lstrip("/")).read_bytes()
+    assert f"SHA-256 {hashlib.sha256(script).hexdigest()}" in told_of_what_is_not_ours()
+
+
 def test_the_vendored_plotly_is_the_one_that_figures_are_made_for() -> None:
-    vendored = HERE / PLOTLY.lstrip("/")
-    script = vendored.read_bytes()
+    script = (HERE / PLOTLY.lstrip("/")).read_bytes()
     assert f"plotly.js (cartesian - minified) v{get_plotlyjs_version()}" in script[:200].decode()
-    told = vendored.with_name("README.md").read_text()
-    assert f"SHA-256 {hashlib.sha256(script).hexdigest()}" in told
-    assert f"Plotly.js {get_plotlyjs_version()} " in told
+    assert f"Plotly.js {get_plotlyjs_version()} " in told_of_what_is_not_ours()
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json", "/_mcp"])
