@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from servelens_dashboard.components.still import still
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.lens import Lens
 from servelens_dashboard.parts import asked, is_slow, predicted
@@ -25,8 +26,11 @@ def news_of(before: View, scene: Scene, lens: Lens, pulse: str) -> News | None:
     page = STAYING.get(scene.view.page)
     if page is None or not page.stays(before, scene.view):
         return None
-    news: News = page.news(scene, lens, pulse)
-    return news
+    return [(name, _still(told)) for name, told in page.news(scene, lens, pulse)]
+
+
+def _still(told: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {name: still(value) for name, value in told.items()}
 
 
 def brought(desk: Desk, view: View, photo: str) -> dict[str, Any]:

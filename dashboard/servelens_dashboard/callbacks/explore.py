@@ -12,6 +12,7 @@ from dash.exceptions import PreventUpdate
 from servelens_dashboard import questions
 from servelens_dashboard.callbacks.waiting import touched, touches
 from servelens_dashboard.components.notice import retry_all
+from servelens_dashboard.components.still import still
 from servelens_dashboard.components.waiting import Touch
 from servelens_dashboard.desk import Desk
 from servelens_dashboard.figures.look import THEMES, Theme
@@ -55,7 +56,7 @@ def register(app: Dash, desk: Desk) -> None:
     )
     async def link(ask: dict[str, str]) -> Any:
         view = (await desk.run(scene_at, ask["href"], desk.lens)).view
-        return samples(view, desk.lens), *channel.switched(view).values()
+        return still(samples(view, desk.lens)), *channel.switched(view).values()
 
     @app.callback(
         output=Output("atlas", "children"),
